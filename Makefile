@@ -1,0 +1,48 @@
+# One line per command of the README; continuous integration calls the same ones.
+PYTHON ?= python3
+IMAGE ?= rust-ml-api:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py)
+DATA ?=
+OUT ?= runs/latest
+
+venv := .venv/bin
+install := $(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: serve test train lint image image-training manifests clean
+
+serve: .venv/.serve  ## Serve the bundled weights on http://localhost:3000
+	$(venv)/python -m service
+
+test: .venv/.dev  ## Run every test
+	$(venv)/python -m pytest
+
+lint: .venv/.dev  ## Check style, types and the chart
+	$(venv)/ruff check .
+	$(venv)/ruff format --check .
+	$(venv)/mypy
+	$(venv)/python -m tests.helm lint charts/rust-ml-api --strict
+
+train: .venv/.dev  ## Train new weights: make train [DATA=folder] [OUT=folder]
+	$(venv)/python -m training $(if $(DATA),--data $(DATA)) --out $(OUT)
+
+image:  ## Build the serving image
+	docker build --target serve --tag $(IMAGE) .
+
+image-training:  ## Build the training image
+	docker build --target training --tag $(IMAGE)-training .
+
+manifests: .venv/.dev  ## Render the chart for kubectl apply -f build/
+	$(venv)/python -m tests.helm manifests build
+
+clean:  ## Remove everything that make created
+	rm -rf .venv build dist
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.serve: .venv/bin/python setup.cfg constraints.txt
+	$(install) --editable .
+	touch $@
+
+.venv/.dev: .venv/bin/python setup.cfg constraints.txt
+	$(install) --editable '.[training,test,lint]'
+	touch $@ .venv/.serve
