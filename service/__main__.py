@@ -1,0 +1,43 @@
+"""``python -m service``: settings, logging, application, server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import uvicorn
+
+from service.app import create_app
+from service.logs import configure_logging
+from service.settings import InvalidSetting, Settings
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT, then drain and exit 0."""
+    try:
+        settings = Settings.from_env(os.environ)
+    except InvalidSetting as error:
+        sys.exit(f"rust-ml-api: {error}")
+    configure_logging(settings)
+    # After its drain uvicorn raises the signal that ended it once more, for the default handler to kill
+    # the process with. A drained server has done its job: let it return, and exit 0.
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: None)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""The application: its routes, and the one object that lives as long as it does."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from service import codec, errors
+from service.batcher import Batcher, batch_sizes
+from service.cpu import cpu_limit, threads_for
+from service.metrics import Metrics
+from service.middleware import Observe
+from service.model import configure_torch, load_model
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that serves, made in the lifespan and kept on ``app.state.service``."""
+
+    settings: Settings
+    batcher: Batcher
+    decoder: codec.Decoder
+    metrics: Metrics
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the model's thread is alive and getting on."""
+        return self.batcher.alive and self.batcher.stalled_seconds < self.settings.stall_timeout_seconds
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Build the application; nothing is loaded or started before its lifespan is entered."""
+    metrics = Metrics(CollectorRegistry())
+    app = Starlette(
+        routes=[
+            Route("/predict", Predict(), methods=["POST"]),
+            Route("/healthz", healthz),
+            Route("/metrics", expose_metrics),
+        ],
+        middleware=[Middleware(Observe, metrics=metrics, replica=socket.gethostname())],
+        exception_handlers={
+            errors.ServiceError: refused,
+            HTTPException: unrouted,
+            Exception: failed,
+        },
+        lifespan=_lifespan(settings, metrics),
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _lifespan(
+    settings: Settings, metrics: Metrics
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        configure_torch(_num_threads(settings))
+        model = load_model(
+            settings.model_path,
+            batch_sizes=batch_sizes(settings.max_batch_size),
+            sha256=settings.model_sha256,
+        )
+        async with Batcher(
+            model,
+            metrics,
+            max_batch_size=settings.max_batch_size,
+            max_queue_size=settings.max_queue_size,
+            queue_timeout_seconds=settings.queue_timeout_seconds,
+        ) as batcher:
+            metrics.queue_depth.set_function(lambda: batcher.depth)
+            metrics.model.info({"name": model.card.name, "version": model.card.version})
+            app.state.service = Service(settings, batcher, codec.Decoder(), metrics)
+            logger.info("serving %s %s from %s", model.card.name, model.card.version, settings.model_path)
+            yield
+
+    return lifespan
+
+
+def _num_threads(settings: Settings) -> int:
+    if settings.num_threads is not None:
+        logger.info("the model runs on %d threads (NUM_THREADS)", settings.num_threads)
+        return settings.num_threads
+    limit, source = cpu_limit()
+    threads = threads_for(limit)
+    logger.info("the model runs on %d threads (%s: %g CPUs)", threads, source, limit)
+    return threads
+
+
+class Predict:
+    """``POST /predict``: one image in, its prediction out.
+
+    A raw ASGI endpoint: building a Request and a Response for each call would cost more than the network.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        service: Service = scope["app"].state.service
+        content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+        body = await read_body(receive, service.settings.max_body_bytes)
+        image = service.decoder.decode(content_type, body)
+        try:
+            prediction = await service.batcher.submit(image, abandoned=receive)
+        except errors.RequestAbandoned:
+            return
+        content = codec.encode(prediction)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """Return the whole body of a request.
+
+    Raises:
+        BodyTooLarge: it has more than ``limit`` bytes; no more than one chunk past it is kept.
+    """
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise errors.BodyTooLarge(
+                f"the body is over {limit} bytes; an image of 784 numbers needs less than 20000"
+            )
+    return body
+
+
+async def healthz(request: Request) -> Response:
+    """``GET /healthz``: OK once the model has been loaded, checked and warmed up."""
+    service: Service | None = getattr(request.app.state, "service", None)
+    if service is None or not service.healthy:
+        return errors.problem(errors.ModelUnavailable("the model is not running"))
+    return PlainTextResponse("OK")
+
+
+async def expose_metrics(request: Request) -> Response:
+    """``GET /metrics``: the Prometheus text format."""
+    service: Service = request.app.state.service
+    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """Answer a refusal, and count it by reason."""
+    assert isinstance(error, errors.ServiceError)
+    request.app.state.service.metrics.rejected.labels(error.slug).inc()
+    return errors.problem(error)
+
+
+async def unrouted(request: Request, error: Exception) -> Response:
+    """Answer an unknown path or a wrong method."""
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        detail = f"{request.method} is not allowed on {path}; use {allowed}"
+    else:
+        detail = f"nothing is at {path}; predictions are at POST /predict"
+    return errors.problem_details(error.status_code, detail, headers=error.headers)
+
+
+async def failed(request: Request, _: Exception) -> Response:
+    """Answer a fault of our own: the details are for the log, not for the caller."""
+    request_id = request.scope["state"]["request_id"].decode()
+    return errors.problem_details(
+        500, f"the service failed; its log has the details under request {request_id}"
+    )

@@ -1,0 +1,45 @@
+"""What an image is: 28 x 28 pixels, row by row, each a number in 0..1, white ink on black."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import InvalidImage
+
+SIDE = 28
+PIXELS = SIDE * SIDE
+
+# Decoders hand over what they find at no cost (a JSON parser has doubles, a binary body float32); the
+# batch buffer is where everything becomes float32.
+Image = NDArray[np.float64] | NDArray[np.float32]
+
+
+def in_range(images: NDArray[np.float32]) -> bool:
+    """Tell whether every pixel of a batch is a number in 0..1.
+
+    ``min`` and ``max`` both propagate NaN, and NaN fails either comparison, so two passes find all
+    there is to find.
+    """
+    return bool(images.min() >= 0.0 and images.max() <= 1.0)
+
+
+def check_pixels(image: Image) -> None:
+    """Refuse an image, shape (784,), with a pixel that is not a number in 0..1.
+
+    Raises:
+        InvalidImage: names the first offending pixel and its value.
+    """
+    with np.errstate(invalid="ignore"):
+        bad = ~((image >= 0.0) & (image <= 1.0))
+    if not bad.any():
+        return
+    index = int(bad.argmax())
+    value = float(image[index])
+    if not np.isfinite(value):
+        advice = "pixels are finite numbers in 0..1"
+    elif value > 1.0:
+        advice = "pixels are 0..1, so divide by 255"
+    else:
+        advice = "pixels are 0..1"
+    raise InvalidImage(f"image[{index}] is {value}; {advice}", pointer=f"/image/{index}")

@@ -1,0 +1,91 @@
+"""Every setting of the service, read once from the environment into a frozen object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+BUNDLED_MODEL = Path(__file__).with_name("weights") / "mnist_cnn.pt"
+
+
+class InvalidSetting(ValueError):
+    """An environment variable holds something other than its setting takes."""
+
+
+def _setting(
+    default: Any,
+    help_: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    metadata = {"help": help_, "low": low, "high": high, "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What can be set; each field's environment variable is its name in capitals."""
+
+    host: str = _setting("0.0.0.0", "address to listen on")  # noqa: S104 - a container serves its pod's network
+    port: int = _setting(3000, "TCP port to listen on; 0 picks a free one", low=0, high=65535)
+    model_path: Path = _setting(BUNDLED_MODEL, "weights file to serve")
+    model_sha256: str = _setting("", "refuse a weights file with any other SHA-256 (hex); empty: take any")
+    num_threads: int | None = _setting(
+        None, "threads that compute one batch; empty: the container's CPU limit", low=1, high=1024
+    )
+    max_batch_size: int = _setting(64, "images in one forward pass, at most", low=1, high=1024)
+    max_queue_size: int = _setting(1024, "requests that may wait for the model", low=1, high=1_000_000)
+    queue_timeout_seconds: float = _setting(
+        2.0, "seconds a request may wait for its answer before it gets a 504", low=0.01, high=3600
+    )
+    stall_timeout_seconds: float = _setting(
+        10.0, "seconds one batch may run before /healthz fails", low=0.1, high=3600
+    )
+    max_body_bytes: int = _setting(1 << 20, "size of a request body, at most", low=1024, high=1 << 30)
+    keep_alive_seconds: int = _setting(75, "seconds an idle connection stays open", low=1, high=3600)
+    shutdown_timeout_seconds: int = _setting(
+        20, "seconds that requests in flight get to finish after SIGTERM", low=1, high=3600
+    )
+    log_level: str = _setting(
+        "info", "least severe message that is logged", choices=("debug", "info", "warning", "error")
+    )
+    log_format: str = _setting(
+        "auto", "json, text, or auto: text on a terminal, JSON elsewhere", choices=("auto", "json", "text")
+    )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the settings from environment variables; an empty variable counts as unset.
+
+        Raises:
+            InvalidSetting: names the variable, its value and what was expected.
+        """
+        values = {}
+        for setting in fields(cls):
+            name = setting.name.upper()
+            text = environ.get(name, "").strip()
+            if text:
+                values[setting.name] = _parse(name, text, str(setting.type), setting.metadata)
+        return cls(**values)
+
+
+def _parse(name: str, text: str, type_: str, metadata: Mapping[str, Any]) -> Any:
+    low, high, choices = metadata["low"], metadata["high"], metadata["choices"]
+    if type_ == "Path":
+        return Path(text)
+    if type_ == "str":
+        if choices and text.lower() not in choices:
+            raise InvalidSetting(f"{name} is {text!r}; expected one of: {', '.join(choices)}")
+        return text.lower() if choices else text
+    number, kind = (float, "a number") if type_ == "float" else (int, "a whole number")
+    try:
+        value = number(text)
+    except ValueError:
+        value = None
+    if value is None or not low <= value <= high:
+        raise InvalidSetting(f"{name} is {text!r}; expected {kind} from {low} to {high}")
+    return value
