@@ -1,0 +1,50 @@
+# syntax=docker/dockerfile:1
+# docker build --target serve .      the service, with the weights of service/weights
+# docker build --target training .   the same and what `python -m training` needs
+ARG BASE_IMAGE=python:3.12-slim
+
+FROM ${BASE_IMAGE} AS build
+# An extra index: its +cpu builds of PyTorch sort above the CUDA builds of the same version, which weigh
+# gigabytes. Empty it to get the CUDA builds.
+ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
+WORKDIR /app
+RUN python3 -m venv /venv
+ENV PATH=/venv/bin:$PATH
+# Dependencies change less often than code, so they have a layer of their own.
+COPY setup.cfg pyproject.toml constraints.txt ./
+COPY service/__init__.py service/
+RUN mkdir training && touch training/__init__.py README.md \
+    && pip install --constraint constraints.txt --extra-index-url "${TORCH_INDEX_URL}" . \
+    && pip uninstall --yes rust-ml-api \
+    # Headers and test suites that no request ever reads.
+    && rm -rf /venv/lib/python*/site-packages/torch/include /venv/lib/python*/site-packages/torch/share \
+    && find /venv -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -rf {} +
+
+FROM build AS build-training
+ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
+RUN pip install --constraint constraints.txt --extra-index-url "${TORCH_INDEX_URL}" '.[training]' \
+    && pip uninstall --yes rust-ml-api
+
+# What both images share: an unprivileged user and a Python that never writes.
+FROM ${BASE_IMAGE} AS base
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
+WORKDIR /app
+
+FROM base AS training
+COPY --from=build-training /venv /venv
+COPY training/ training/
+RUN python -m compileall -q --invalidation-mode unchecked-hash /venv/lib /app
+USER 10001:10001
+WORKDIR /tmp
+ENV PYTHONPATH=/app
+CMD ["python", "-m", "training", "--help"]
+
+FROM base AS serve
+COPY --from=build /venv /venv
+COPY service/ service/
+# Compiled here, because the root file system is read-only when it runs.
+RUN python -m compileall -q --invalidation-mode unchecked-hash /venv/lib /app
+USER 10001:10001
+EXPOSE 3000
+CMD ["python", "-m", "service"]

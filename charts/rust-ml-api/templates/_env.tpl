@@ -1,0 +1,41 @@
+{{/*
+The container's environment. Every key of `settings` is the service's setting of the same name:
+maxBatchSize becomes MAX_BATCH_SIZE. An empty one is left out, and the service's own default holds.
+*/}}
+{{- define "rust-ml-api.env" -}}
+- name: PORT
+  value: "3000"
+{{- if .Values.settings.numThreads }}
+- name: NUM_THREADS
+  value: {{ .Values.settings.numThreads | toJson | quote }}
+{{- else if dig "limits" "cpu" "" .Values.resources }}
+# The CPU limit, rounded up to whole cores by the kubelet.
+- name: NUM_THREADS
+  valueFrom:
+    resourceFieldRef:
+      containerName: {{ .Chart.Name }}
+      resource: limits.cpu
+      divisor: "1"
+{{- end }}
+{{- range $key, $value := omit .Values.settings "numThreads" }}
+{{- if not (or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq $value ""))) }}
+- name: {{ snakecase $key | upper }}
+  value: {{ include "rust-ml-api.envValue" $value }}
+{{- end }}
+{{- end }}
+{{- if ne (include "rust-ml-api.modelSource" .) "image" }}
+- name: MODEL_PATH
+  value: {{ include "rust-ml-api.modelPath" . }}
+{{- end }}
+{{- with .Values.model.sha256 }}
+- name: MODEL_SHA256
+  value: {{ . | quote }}
+{{- end }}
+{{- if .Values.apiKeys.existingSecret }}
+- name: API_KEYS_FILE
+  value: /etc/rust-ml-api/{{ .Values.apiKeys.key }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}

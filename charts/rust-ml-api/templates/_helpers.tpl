@@ -1,0 +1,121 @@
+{{/* The chart's name, or nameOverride. */}}
+{{- define "rust-ml-api.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" }}
+{{- end }}
+
+{{/*
+The release's name where it already says what it is, else release-chart. Cut at 50 characters: a Service
+and a Job may have 63, and "-service" or "-train-1a2b3c" follow.
+*/}}
+{{- define "rust-ml-api.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- $name := include "rust-ml-api.name" . }}
+{{- if contains $name .Release.Name }}
+{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "rust-ml-api.chart" -}}
+{{- printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* What selects the serving pods: nothing here changes with a version. */}}
+{{- define "rust-ml-api.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "rust-ml-api.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* Labels of every object. */}}
+{{- define "rust-ml-api.commonLabels" -}}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ include "rust-ml-api.chart" . }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Labels of the objects that belong to the server. */}}
+{{- define "rust-ml-api.labels" -}}
+app: {{ include "rust-ml-api.fullname" . }}
+app.kubernetes.io/name: {{ include "rust-ml-api.name" . }}
+{{ include "rust-ml-api.commonLabels" . }}
+{{- end }}
+
+{{/* Labels of the serving pods: no chart version, so that a new chart alone restarts nothing. */}}
+{{- define "rust-ml-api.podLabels" -}}
+app: {{ include "rust-ml-api.fullname" . }}
+{{ include "rust-ml-api.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- with .Values.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Labels of a pod that is not a server, so that no Service, budget or policy of the server selects it. */}}
+{{- define "rust-ml-api.otherLabels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ include "rust-ml-api.name" $root }}-{{ index . 1 }}
+{{ include "rust-ml-api.commonLabels" $root }}
+{{- end }}
+
+{{- define "rust-ml-api.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "rust-ml-api.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* repository@digest where a digest is given, else repository:tag. */}}
+{{- define "rust-ml-api.image" -}}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* Pod fields that every pod of this chart shares. */}}
+{{- define "rust-ml-api.podBasics" -}}
+serviceAccountName: {{ include "rust-ml-api.serviceAccountName" . }}
+automountServiceAccountToken: {{ .Values.serviceAccount.automount }}
+enableServiceLinks: false
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* How many replicas the autoscaler may go down to, or replicaCount without one. */}}
+{{- define "rust-ml-api.fewestReplicas" -}}
+{{- if or .Values.autoscaling.enabled .Values.keda.enabled }}
+{{- .Values.autoscaling.minReplicas }}
+{{- else }}
+{{- .Values.replicaCount }}
+{{- end }}
+{{- end }}
+
+{{/* A number or string as an environment value: 1048576 stays 1048576, never 1.048576e+06. */}}
+{{- define "rust-ml-api.envValue" -}}
+{{- if kindIs "string" . }}{{ . | quote }}{{ else }}{{ . | toJson | quote }}{{ end }}
+{{- end }}

@@ -1,0 +1,84 @@
+{{/* Where the weights come from: image, configmap, claim or url. */}}
+{{- define "rust-ml-api.modelSource" -}}
+{{- if .Values.model.existingConfigMap }}configmap
+{{- else if .Values.model.existingClaim }}claim
+{{- else if .Values.model.url }}url
+{{- else }}image
+{{- end }}
+{{- end }}
+
+{{- define "rust-ml-api.modelPath" -}}
+/models/{{ .Values.model.file }}
+{{- end }}
+
+{{/* What the chart knows of the model, for people who read `kubectl describe pod`. */}}
+{{- define "rust-ml-api.modelAnnotations" -}}
+{{- $source := include "rust-ml-api.modelSource" . -}}
+{{- $name := dict "configmap" .Values.model.existingConfigMap "claim" .Values.model.existingClaim "url" .Values.model.url "image" (include "rust-ml-api.image" .) -}}
+rust-ml-api/model-source: {{ printf "%s %s" $source (get $name $source) | quote }}
+{{- with .Values.model.version }}
+rust-ml-api/model-version: {{ . | quote }}
+{{- end }}
+{{- with .Values.model.sha256 }}
+rust-ml-api/model-sha256: {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{/* The volume, mounted whole: a file mounted by subPath would never see a ConfigMap's update. */}}
+{{- define "rust-ml-api.modelVolume" -}}
+{{- $source := include "rust-ml-api.modelSource" . -}}
+{{- if ne $source "image" }}
+- name: model
+  {{- if eq $source "configmap" }}
+  configMap:
+    name: {{ .Values.model.existingConfigMap }}
+  {{- else if eq $source "claim" }}
+  persistentVolumeClaim:
+    claimName: {{ .Values.model.existingClaim }}
+  {{- else }}
+  emptyDir:
+    sizeLimit: 64Mi
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "rust-ml-api.modelMount" -}}
+{{- if ne (include "rust-ml-api.modelSource" .) "image" }}
+- name: model
+  mountPath: /models
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{/* Fetches the weights, or waits until the training Job has written them. */}}
+{{- define "rust-ml-api.modelInitContainer" -}}
+{{- $source := include "rust-ml-api.modelSource" . -}}
+{{- if or (eq $source "url") .Values.training.enabled }}
+- name: model
+  image: {{ include "rust-ml-api.image" . }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  command:
+    - python
+    - -c
+    - |
+      {{- .Files.Get (ternary "files/fetch.py" "files/wait.py" (eq $source "url")) | trim | nindent 6 }}
+  args:
+    {{- if eq $source "url" }}
+    - {{ .Values.model.url | quote }}
+    - {{ include "rust-ml-api.modelPath" . | quote }}
+    - {{ .Values.model.sha256 | quote }}
+    {{- else }}
+    - {{ include "rust-ml-api.modelPath" . | quote }}
+    {{- end }}
+  resources:
+    requests: {cpu: 50m, memory: 32Mi}
+    limits: {cpu: 500m, memory: 128Mi}
+  securityContext:
+    {{- toYaml .Values.securityContext | nindent 4 }}
+  volumeMounts:
+    - name: model
+      mountPath: /models
+    - name: tmp
+      mountPath: /tmp
+{{- end }}
+{{- end }}

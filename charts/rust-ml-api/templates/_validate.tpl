@@ -1,0 +1,67 @@
+{{/*
+What values.schema.json cannot say: mistakes that only show when two values meet. Each line ends the
+installation with a sentence that names both and says what to change.
+*/}}
+{{- define "rust-ml-api.validate" -}}
+{{- $v := .Values -}}
+{{- $drain := add $v.preStopSleepSeconds (int $v.settings.shutdownTimeoutSeconds) -}}
+{{- if le (int $v.terminationGracePeriodSeconds) (int $drain) }}
+{{- fail (printf "terminationGracePeriodSeconds is %v, but preStopSleepSeconds (%v) plus settings.shutdownTimeoutSeconds (%v) already take %v: Kubernetes would kill pods that still answer requests. Set it above %v." $v.terminationGracePeriodSeconds $v.preStopSleepSeconds $v.settings.shutdownTimeoutSeconds $drain $drain) }}
+{{- end }}
+{{- if gt (int $v.settings.maxBatchSize) (int $v.settings.maxQueueSize) }}
+{{- fail (printf "settings.maxBatchSize is %v, but settings.maxQueueSize is %v: a batch could never fill. Raise the queue or lower the batch." (int $v.settings.maxBatchSize) (int $v.settings.maxQueueSize)) }}
+{{- end }}
+{{- $sources := list -}}
+{{- range list "existingConfigMap" "existingClaim" "url" }}
+{{- if get $v.model . }}{{ $sources = append $sources (printf "model.%s" .) }}{{ end }}
+{{- end }}
+{{- if gt (len $sources) 1 }}
+{{- fail (printf "%s are set, but a pod serves one weights file. Keep one of them." (join " and " $sources)) }}
+{{- end }}
+{{- if and $v.training.enabled (not $v.model.existingClaim) }}
+{{- fail "training.enabled is true, but model.existingClaim is empty: the Job has nowhere to write the weights. Name a PersistentVolumeClaim." }}
+{{- end }}
+{{- include "rust-ml-api.validateScaling" . }}
+{{- if and $v.service.nodePort (eq $v.service.type "ClusterIP") }}
+{{- fail (printf "service.nodePort is %v, but service.type is ClusterIP, which has no node port. Set service.type to NodePort or LoadBalancer." (int $v.service.nodePort)) }}
+{{- end }}
+{{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) }}
+{{- fail "httpRoute.enabled is true, but httpRoute.parentRefs is empty: the route needs a Gateway to attach to." }}
+{{- end }}
+{{- if and $v.ingress.enabled (not $v.ingress.hosts) }}
+{{- fail "ingress.enabled is true, but ingress.hosts is empty: name at least one host with its paths." }}
+{{- end }}
+{{- end }}
+
+{{- define "rust-ml-api.validateScaling" -}}
+{{- $v := .Values -}}
+{{- $a := $v.autoscaling -}}
+{{- $requests := dig "requests" (dict) $v.resources -}}
+{{- if and $a.enabled $v.keda.enabled }}
+{{- fail "autoscaling.enabled and keda.enabled are both true: two autoscalers would fight over the Deployment. KEDA makes its own HorizontalPodAutoscaler, so turn autoscaling.enabled off." }}
+{{- end }}
+{{- if or $a.enabled $v.keda.enabled }}
+{{- if gt (int $a.minReplicas) (int $a.maxReplicas) }}
+{{- fail (printf "autoscaling.minReplicas is %v, but autoscaling.maxReplicas is %v. The minimum must not be above the maximum." $a.minReplicas $a.maxReplicas) }}
+{{- end }}
+{{- if and $a.targetCPUUtilizationPercentage (not $requests.cpu) }}
+{{- fail "autoscaling.targetCPUUtilizationPercentage is a share of resources.requests.cpu, which is not set. Set the request or empty this target." }}
+{{- end }}
+{{- if and $a.targetMemoryUtilizationPercentage (not $requests.memory) }}
+{{- fail "autoscaling.targetMemoryUtilizationPercentage is a share of resources.requests.memory, which is not set. Set the request or empty this target." }}
+{{- end }}
+{{- end }}
+{{- if and $a.enabled (not (or $a.targetCPUUtilizationPercentage $a.targetMemoryUtilizationPercentage $a.targetQueueDepth $a.extraMetrics)) }}
+{{- fail "autoscaling.enabled is true, but there is no metric to scale on. Set targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage, targetQueueDepth or extraMetrics." }}
+{{- end }}
+{{- if and $v.keda.enabled (not (or $a.targetCPUUtilizationPercentage $a.targetMemoryUtilizationPercentage $v.keda.prometheus.serverAddress $v.keda.extraTriggers)) }}
+{{- fail "keda.enabled is true, but there is no trigger to scale on. Set keda.prometheus.serverAddress, keda.extraTriggers or a target under autoscaling." }}
+{{- end }}
+{{- $fewest := int (include "rust-ml-api.fewestReplicas" .) -}}
+{{- $min := $v.podDisruptionBudget.minAvailable -}}
+{{- if and $v.podDisruptionBudget.enabled (gt $fewest 1) (not (kindIs "string" $min)) $min }}
+{{- if ge (int $min) $fewest }}
+{{- fail (printf "podDisruptionBudget.minAvailable is %v with as few as %v replicas: no node could ever be drained. Lower it, or use maxUnavailable." (int $min) $fewest) }}
+{{- end }}
+{{- end }}
+{{- end }}

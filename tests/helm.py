@@ -1,0 +1,149 @@
+"""Helm without its binary: renders, checks, packages and documents the chart.
+
+    python -m tests.helm lint charts/rust-ml-api --strict
+    python -m tests.helm manifests build
+    python -m tests.helm package dist
+    python -m tests.helm docs
+
+The same functions serve the tests, so what they assert on is what `make manifests` writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import kubernetes_validate
+import yaml
+from helm_python import _native
+
+from tests import chart_docs
+
+CHART = Path(__file__).parents[1] / "charts" / "rust-ml-api"
+CI_VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
+OLDEST, NEWEST = "1.28.0", kubernetes_validate.latest_version()
+
+Object = dict[str, Any]
+
+
+def render_files(
+    values: Object | None = None,
+    *,
+    name: str = "rust-ml-api",
+    namespace: str = "default",
+    kube_version: str = NEWEST,
+    strict: bool = True,
+) -> dict[str, str]:
+    """Template file → rendered text, for one release on one version of Kubernetes.
+
+    Strict rendering, unlike an installation, also fails where a template reads a value that does not exist.
+
+    Raises:
+        helm_python.HelmError: the schema or a template refuses the values; the message says why.
+    """
+    options = {"name": name, "namespace": namespace, "kube_version": f"v{kube_version}", "strict": strict}
+    with helm_python.Chart.load(CHART) as chart:
+        chart.validate_schema(values or {})
+        # Chart.render() cannot choose the cluster's version; the function under it can.
+        rendered = _native.call_string(
+            "helm_render", chart._raw(), json.dumps(values or {}), json.dumps(options)
+        )
+    files: dict[str, str] = json.loads(rendered)
+    return {file.split("/templates/")[1]: text for file, text in files.items()}
+
+
+def render(values: Object | None = None, **options: Any) -> list[Object]:
+    """Every object of one release, hooks included, parsed."""
+    files = render_files(values, **options)
+    documents = [text for file, text in sorted(files.items()) if file.endswith(".yaml")]
+    return [found for text in documents for found in yaml.safe_load_all(text) if found]
+
+
+def find(objects: list[Object], kind: str) -> Object:
+    """The one object of this kind."""
+    [found] = [each for each in objects if each["kind"] == kind]
+    return found
+
+
+def read_values(file: Path) -> Object:
+    """The values in a YAML file."""
+    values: Object = yaml.safe_load(file.read_text()) or {}
+    return values
+
+
+def lint(chart: Path, *, strict: bool) -> list[str]:
+    """What Helm's own linter finds, with the default values and with each of the chart's ci/ files."""
+    found = []
+    for file in [None, *sorted((chart / "ci").glob("*-values.yaml"))]:
+        values = read_values(file) if file else {}
+        for version in (OLDEST, NEWEST):
+            report = helm_python.lint(chart, values, strict=strict, kube_version=f"v{version}")
+            worst = 2 if strict else 3  # 2 is a warning, 3 an error
+            found += [
+                f"{file.name if file else 'values.yaml'} on {version}: {message['path']}: {message['error']}"
+                for message in report["messages"]
+                if message["severity"] >= worst
+            ]
+    return found
+
+
+def write_manifests(folder: Path) -> list[Path]:
+    """Write deployment.yaml (with all that it needs) and hpa.yaml for `kubectl apply -f`."""
+    everything = render({"autoscaling": {"enabled": True}})
+    # Nobody asks the cluster for its version here, so the oldest has to understand every field.
+    plain = render(kube_version=OLDEST)
+    parts = {
+        "deployment.yaml": [each for each in plain if "helm.sh/hook" not in _annotations(each)],
+        "hpa.yaml": [find(everything, "HorizontalPodAutoscaler")],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, objects in parts.items():
+        for each in objects:
+            for label in ("helm.sh/chart", "app.kubernetes.io/managed-by"):
+                each["metadata"]["labels"].pop(label)
+        text = yaml.safe_dump_all(objects, sort_keys=False)
+        (folder / file).write_text(f"# Rendered from charts/rust-ml-api by `make manifests`.\n{text}")
+    return [folder / file for file in parts]
+
+
+def _annotations(each: Object) -> Object:
+    return each["metadata"].get("annotations", {})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit status is 1 where it found something wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.helm", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("lint", help="check the chart")
+    command.add_argument("chart", type=Path, nargs="?", default=CHART)
+    command.add_argument("--strict", action="store_true", help="fail on warnings too")
+    command = commands.add_parser("manifests", help="render plain manifests into a folder")
+    command.add_argument("folder", type=Path)
+    command = commands.add_parser("package", help="write the chart's .tgz into a folder")
+    command.add_argument("folder", type=Path)
+    commands.add_parser("docs", help="write the chart's README.md from the comments in values.yaml")
+    options = parser.parse_args(arguments)
+
+    if options.command == "lint":
+        found = lint(options.chart, strict=options.strict)
+        print("\n".join(found) or f"{options.chart}: nothing to complain about")
+        return 1 if found else 0
+    if options.command == "manifests":
+        print(*write_manifests(options.folder), sep="\n")
+    elif options.command == "package":
+        options.folder.mkdir(parents=True, exist_ok=True)
+        with helm_python.Chart.load(CHART) as chart:
+            print(chart.save(options.folder))
+    else:
+        readme = CHART / "README.md"
+        readme.write_text(chart_docs.updated(readme.read_text(), (CHART / "values.yaml").read_text()))
+        print(readme)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
