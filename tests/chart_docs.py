@@ -32,18 +32,18 @@ def values(text: str) -> Iterator[Value]:
             line -= 1
         return " ".join(found)
 
-    def walk(node: yaml.MappingNode, prefix: str) -> Iterator[Value]:
+    # The nodes know their lines, the loaded mapping knows their values.
+    def walk(node: yaml.MappingNode, loaded: dict[str, Any], prefix: str) -> Iterator[Value]:
         for key, child in node.value:
-            path = f"{prefix}{key.value}"
-            is_group = isinstance(child, yaml.MappingNode) and bool(child.value)
-            default = yaml.safe_load(yaml.serialize(child))
+            path, default = f"{prefix}{key.value}", loaded[key.value]
+            is_group = isinstance(default, dict) and bool(default)
             yield Value(path, default, comment_above(key.start_mark.line), is_group)
             if is_group:
-                yield from walk(child, f"{path}.")
+                yield from walk(child, default, f"{path}.")
 
     root = yaml.compose(text)
     assert isinstance(root, yaml.MappingNode)
-    yield from walk(root, "")
+    yield from walk(root, yaml.safe_load(text), "")
 
 
 def table(text: str) -> str:

@@ -44,10 +44,10 @@ installation with a sentence that names both and says what to change.
 {{- if gt (int $a.minReplicas) (int $a.maxReplicas) }}
 {{- fail (printf "autoscaling.minReplicas is %v, but autoscaling.maxReplicas is %v. The minimum must not be above the maximum." $a.minReplicas $a.maxReplicas) }}
 {{- end }}
-{{- if and $a.targetCPUUtilizationPercentage (not $requests.cpu) }}
+{{- if and $a.targetCPUUtilizationPercentage (not (get $requests "cpu")) }}
 {{- fail "autoscaling.targetCPUUtilizationPercentage is a share of resources.requests.cpu, which is not set. Set the request or empty this target." }}
 {{- end }}
-{{- if and $a.targetMemoryUtilizationPercentage (not $requests.memory) }}
+{{- if and $a.targetMemoryUtilizationPercentage (not (get $requests "memory")) }}
 {{- fail "autoscaling.targetMemoryUtilizationPercentage is a share of resources.requests.memory, which is not set. Set the request or empty this target." }}
 {{- end }}
 {{- end }}

@@ -1,0 +1,48 @@
+"""The chart documents itself: values.yaml is the manual, and the README's table is made from it."""
+
+from __future__ import annotations
+
+import re
+
+from tests import chart_docs, helm
+
+VALUES = (helm.CHART / "values.yaml").read_text()
+README = (helm.CHART / "README.md").read_text()
+
+
+def test_every_value_has_a_comment():
+    assert [value.path for value in chart_docs.values(VALUES) if not value.comment] == []
+
+
+def test_the_readme_is_made_from_the_comments():
+    assert chart_docs.updated(README, VALUES) == README, "run: python -m tests.helm docs"
+
+
+def test_a_value_without_a_comment_is_noticed():
+    found = {
+        value.path: value.comment for value in chart_docs.values("# Why.\na: 1\nb: {c: 2}\n# d e\n# f\ng:\n")
+    }
+
+    assert found == {"a": "Why.", "b": "", "b.c": "", "g": "d e f"}
+
+
+def test_every_value_named_in_the_prose_exists():
+    paths = {value.path for value in chart_docs.values(VALUES)}
+    prose = README.split(chart_docs.START)[0]
+
+    assert set(re.findall(r"--set ([A-Za-z.]+)=", prose)) <= paths
+
+
+def test_notes_name_the_commands_for_the_chosen_service():
+    def notes(values):
+        return helm.render_files(values, namespace="vision")["NOTES.txt"]
+
+    assert "minikube service --namespace vision rust-ml-api-service" in notes({})
+    assert "get service rust-ml-api-service --watch" in notes({"service": {"type": "LoadBalancer"}})
+    assert "http://rust-ml-api-service.vision:8080" in notes({"service": {"type": "ClusterIP", "port": 8080}})
+    assert "https://digits.example.com/" in notes(helm.read_values(helm.CHART / "ci/ingress-values.yaml"))
+    assert "get hpa rust-ml-api-hpa --watch" in notes({"autoscaling": {"enabled": True}})
+    assert "model.url is not pinned" in notes({"model": {"url": "https://a.example/m.pt"}})
+    for values in ({}, {"service": {"type": "ClusterIP"}}):
+        assert "port-forward service/rust-ml-api-service 8080:80" in notes(values)
+        assert "helm test rust-ml-api --namespace vision" in notes(values)
