@@ -1,0 +1,192 @@
+"""`python -m training`, run as a person runs it, on the small real sample in tests/data."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training_sample import unpack_sample
+from training.__main__ import choose_device, make_folder
+from training.data import load_mnist, split
+from training.errors import TrainingError
+
+
+def train(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "training", "--threads", "1", *arguments],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "SOURCE_DATE_EPOCH": "1700000000", **environment},
+    )
+
+
+def load(path: Path) -> tuple[torch.jit.ScriptModule, dict[str, Any], dict[str, Any]]:
+    extra = {"model.json": b"", "golden.npz": b""}
+    module = torch.jit.load(str(path), _extra_files=extra)
+    with np.load(io.BytesIO(extra["golden.npz"]), allow_pickle=False) as golden:
+        return module, json.loads(extra["model.json"]), dict(golden)
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack_sample(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture(scope="session")
+def run(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run: four epochs on 300 images, enough to learn something."""
+    folder = tmp_path_factory.mktemp("run")
+    options = ["--validation", "100", "--epochs", "4", "--batch-size", "25", "--defects", "0"]
+    finished = train("--data", str(sample), "--out", str(folder), *options)
+    assert finished.returncode == 0, finished.stderr
+    assert "epoch 4/4" in finished.stderr
+    assert "accuracy=" in finished.stderr
+    return folder
+
+
+def test_run_writes_weights_and_metrics(run: Path) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+
+    assert metrics["test_accuracy"] > 0.5
+    assert [epoch["epoch"] for epoch in metrics["epochs"]] == [1, 2, 3, 4]
+    assert all(0 <= epoch["validation_accuracy"] <= 1 for epoch in metrics["epochs"])
+    assert set(metrics["forward_microseconds_per_image"]) == {"1", "8", "32", "64"}
+    assert (run / "mnist_cnn.pt").stat().st_size < 1024 * 1024
+
+
+def test_weights_file_carries_its_card(run: Path) -> None:
+    _, card, _ = load(run / "mnist_cnn.pt")
+
+    assert card == json.loads((run / "model.json").read_text())
+    assert card["format"] == 1
+    assert card["name"] == "mnist-cnn"
+    assert len(card["version"]) == 12
+    assert card["created"] == "2023-11-14"
+    assert card["classes"] == list("0123456789")
+    assert card["input"] == {"name": "image", "shape": [-1, 1, 28, 28], "dtype": "float32", "range": [0, 1]}
+    assert card["output"] == {"name": "logits", "shape": [-1, 10], "dtype": "float32"}
+    assert card["training"]["seed"] == 1
+    assert card["dataset"]["train_images"] == 300
+    assert card["torch"] == torch.__version__.split("+")[0]
+
+
+def test_weights_file_replays_its_golden_cases(run: Path) -> None:
+    module, _, golden = load(run / "mnist_cnn.pt")
+
+    logits = module(torch.from_numpy(golden["images"]).unsqueeze(1).float() / 255)
+
+    assert golden["images"].dtype == np.uint8
+    assert golden["logits"].dtype == np.float32
+    assert (golden["logits"].argmax(axis=1) == golden["labels"]).all()
+    np.testing.assert_allclose(logits.numpy(), golden["logits"], atol=1e-4)
+
+
+def test_weights_file_is_folded_and_names_no_place(run: Path) -> None:
+    module, _, _ = load(run / "mnist_cnn.pt")
+
+    assert "batch_norm" not in str(module.graph)
+    assert str(Path(__file__).parents[1]).encode() not in (run / "mnist_cnn.pt").read_bytes()
+
+
+def test_same_seed_gives_the_same_file(sample: Path, tmp_path: Path) -> None:
+    digests = set()
+
+    for name in ("one", "two"):
+        finished = train(
+            "--data", str(sample), "--out", str(tmp_path / name), "--validation", "50", "--dry-run"
+        )
+        assert finished.returncode == 0, finished.stderr
+        digests.add(hashlib.sha256((tmp_path / name / "mnist_cnn.pt").read_bytes()).hexdigest())
+
+    assert len(digests) == 1
+
+
+def test_bundled_weights_read_the_ready_made_digits() -> None:
+    root = Path(__file__).parents[1]
+    module, card, golden = load(root / "service" / "weights" / "mnist_cnn.pt")
+
+    for digit in range(10):
+        pixels = json.loads((root / "tests" / "data" / f"digit-{digit}.json").read_text())["image"]
+        assert int(module(torch.tensor(pixels).view(1, 1, 28, 28)).argmax()) == digit
+    assert card["metrics"]["test_accuracy"] >= 0.995
+    assert card["dataset"]["train_images"] == 60_000
+    assert sorted(set(golden["labels"].tolist())) == list(range(10))
+
+
+def test_missing_data_ends_the_command_with_one_line(tmp_path: Path) -> None:
+    finished = train("--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out"))
+
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("training: ")
+    assert finished.stderr.endswith(
+        "is missing; leave out --data to download MNIST, or name the folder above MNIST/raw\n"
+    )
+    assert len(finished.stderr.splitlines()) == 1
+
+
+def test_truncated_data_is_refused(tmp_path: Path) -> None:
+    folder = unpack_sample(tmp_path)
+    images = folder / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    images.write_bytes(images.read_bytes()[:-100])
+
+    with pytest.raises(TrainingError, match="313,516 bytes, its header promises 313,616; delete it"):
+        load_mnist(folder, download=False)
+
+
+def test_images_without_their_labels_are_refused(tmp_path: Path) -> None:
+    folder = unpack_sample(tmp_path)
+    raw = folder / "MNIST" / "raw"
+    (raw / "train-labels-idx1-ubyte").write_bytes((raw / "t10k-labels-idx1-ubyte").read_bytes())
+
+    with pytest.raises(TrainingError, match="400 train images but 200 labels"):
+        load_mnist(folder, download=False)
+
+
+def test_altered_mnist_is_refused_unless_asked_for(tmp_path: Path) -> None:
+    folder = unpack_sample(tmp_path)
+    raw = folder / "MNIST" / "raw"
+    count = (10_000).to_bytes(4, "big")
+    images = (raw / "t10k-images-idx3-ubyte").read_bytes()
+    (raw / "t10k-images-idx3-ubyte").write_bytes(images[:4] + count + images[8:16] + 50 * images[16:])
+    labels = (raw / "t10k-labels-idx1-ubyte").read_bytes()
+    (raw / "t10k-labels-idx1-ubyte").write_bytes(labels[:4] + count + 50 * labels[8:])
+
+    with pytest.raises(TrainingError, match=r"differs from MNIST's .* or pass --any-data"):
+        load_mnist(folder, download=False)
+    assert len(load_mnist(folder, download=False, check=False).test) == 10_000
+
+
+def test_validation_split_is_always_the_same(sample: Path) -> None:
+    digits = load_mnist(sample, download=False).train
+
+    learning, validation = split(digits, 100)
+
+    assert (len(learning), len(validation)) == (300, 100)
+    assert torch.equal(split(digits, 100)[1].images, validation.images)
+    with pytest.raises(TrainingError, match="--validation 400 of 400 training images leaves none"):
+        split(digits, 400)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("cuda:7", "--device cuda:7: "), ("abacus", "--device abacus is no device")],
+)
+def test_absent_device_is_refused(name: str, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        choose_device(name)
+
+
+def test_unwritable_output_is_refused_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(TrainingError, match="choose another --out"):
+        make_folder(tmp_path / "file" / "out")

@@ -1,0 +1,118 @@
+"""MNIST from torchvision's folder layout, checked, as tensors, with a validation split that never changes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.datasets import MNIST
+
+from training.errors import TrainingError
+
+# sha256 of the four files of the original MNIST, unpacked.
+OFFICIAL = {
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+}
+OFFICIAL_COUNTS = {"t10k": 10_000, "train": 60_000}
+SPLIT_SEED = 2015
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Images (N, 1, 28, 28) uint8 and labels (N,) int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def pixels(self) -> Tensor:
+        """The images as float32 in 0..1."""
+        return self.images.float() / 255
+
+    def take(self, indices: Tensor | slice) -> Digits:
+        """The images and labels at these indices."""
+        return Digits(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What MNIST calls train and test, with the sha256 over the four raw files in order of name."""
+
+    train: Digits
+    test: Digits
+    sha256: str
+
+
+def load_mnist(folder: Path, *, download: bool, check: bool = True) -> Dataset:
+    """Read MNIST from `folder`/MNIST/raw, first fetching what is missing if `download`.
+
+    Raises TrainingError if files are missing, shorter than their header says, or, unless `check` is false,
+    as large as the original MNIST and yet different from it.
+    """
+    try:
+        if download:
+            MNIST(str(folder), download=True)
+        digest = hashlib.sha256()
+        for name in sorted(OFFICIAL):
+            digest.update(_checked_bytes(folder / "MNIST" / "raw" / name, check=check))
+        train, test = (MNIST(str(folder), train=part, download=False) for part in (True, False))
+    except OSError as error:
+        raise TrainingError(f"cannot read or fetch MNIST in {folder}: {error}") from error
+    except RuntimeError as error:
+        summary = " ".join(str(error).split())
+        raise TrainingError(f"cannot load MNIST from {folder}: {summary}") from error
+    sets = []
+    for part, name in ((train, "train"), (test, "t10k")):
+        if len(part.data) != len(part.targets):
+            raise TrainingError(f"{folder}: {len(part.data)} {name} images but {len(part.targets)} labels")
+        sets.append(Digits(part.data.unsqueeze(1), part.targets))
+    return Dataset(sets[0], sets[1], digest.hexdigest())
+
+
+def _checked_bytes(path: Path, *, check: bool) -> bytes:
+    """Read an IDX file and compare it with its own header and with the original."""
+    if not path.is_file():
+        raise TrainingError(
+            f"{path} is missing; leave out --data to download MNIST, or name the folder above MNIST/raw"
+        )
+    data = path.read_bytes()
+    dimensions = 3 if "idx3" in path.name else 1
+    if len(data) < 4 + 4 * dimensions or data[:4] != bytes([0, 0, 8, dimensions]):
+        raise TrainingError(
+            f"{path} is not an IDX file of {dimensions} dimensions; delete it and fetch it again"
+        )
+    shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, 4 + 4 * dimensions, 4)]
+    if dimensions == 3 and shape[1:] != [28, 28]:
+        raise TrainingError(
+            f"{path} holds images of {shape[1]} x {shape[2]} pixels; this model reads 28 x 28"
+        )
+    expected = 4 + 4 * dimensions + int(torch.tensor(shape).prod())
+    if len(data) != expected:
+        raise TrainingError(
+            f"{path} has {len(data):,} bytes, its header promises {expected:,}; delete it and fetch it again"
+        )
+    digest = hashlib.sha256(data).hexdigest()
+    if check and shape[0] == OFFICIAL_COUNTS[path.name.split("-")[0]] and digest != OFFICIAL[path.name]:
+        raise TrainingError(
+            f"{path} differs from MNIST's (sha256 {digest[:12]}, expected {OFFICIAL[path.name][:12]}); "
+            "fetch it again, or pass --any-data if it is another data set on purpose"
+        )
+    return data
+
+
+def split(digits: Digits, validation: int) -> tuple[Digits, Digits]:
+    """Part the images into those to learn from and `validation` to choose by, the same in every run."""
+    if not 0 <= validation < len(digits):
+        raise TrainingError(
+            f"--validation {validation} of {len(digits)} training images leaves none to learn from"
+        )
+    order = torch.randperm(len(digits), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    return digits.take(order[validation:]), digits.take(order[:validation])

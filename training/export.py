@@ -1,0 +1,198 @@
+"""Write and check the weights file: a frozen TorchScript module with its card and golden cases inside."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import datetime as dt
+import io
+import json
+import os
+import time
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.data import Digits
+from training.errors import TrainingError
+from training.model import CLASSES, DigitNet, content_hash, parameter_count, predict
+
+FILE_NAME = "mnist_cnn.pt"
+MAX_BYTES = 1024 * 1024
+GOLDEN_PER_DIGIT = 2
+
+
+def frozen(model: DigitNet) -> torch.jit.ScriptModule:
+    """The model as TorchScript on the CPU, its batch norms folded into the convolutions before them.
+
+    The weights' channels-last layout stays in the file, so that oneDNN does not reorder them at each call.
+    """
+    eager = copy.deepcopy(model).cpu().eval()
+    eager.to(memory_format=torch.channels_last)
+    with quiet_torchscript():
+        module: torch.jit.ScriptModule = torch.jit.freeze(torch.jit.script(eager))
+    if "batch_norm" in str(module.graph):
+        raise TrainingError("TorchScript did not fold the batch norms; is this the pinned version of torch?")
+    return module
+
+
+def check_agreement(model: DigitNet, module: torch.jit.ScriptModule, images: Tensor) -> float:
+    """The largest difference between the two on (N, 1, 28, 28) pixels; raises TrainingError past 1e-4."""
+    eager = copy.deepcopy(model).cpu()
+    with torch.inference_mode():
+        for part in (images, images[:1]):
+            difference = float((predict(eager, part) - module(part)).abs().max())
+            if not difference <= 1e-4:
+                raise TrainingError(
+                    f"a logit of the exported module is {difference:.2e} from the trained one's"
+                )
+    return difference
+
+
+def forward_microseconds(module: torch.jit.ScriptModule, seconds: float = 0.3) -> dict[str, float]:
+    """The time per image of one thread at batch 1, 8, 32 and 64: the best of many rounds, in microseconds."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    result = {}
+    with torch.inference_mode():
+        for size in (1, 8, 32, 64):
+            images = torch.rand(size, 1, 28, 28)
+            for _ in range(20):
+                module(images)
+            best, end = float("inf"), time.perf_counter() + seconds
+            while time.perf_counter() < end:
+                start = time.perf_counter()
+                for _ in range(10):
+                    module(images)
+                best = min(best, time.perf_counter() - start)
+            result[str(size)] = round(best / 10 / size * 1e6, 1)
+    torch.set_num_threads(threads)
+    return result
+
+
+def golden_cases(module: torch.jit.ScriptModule, test: Digits) -> bytes:
+    """An .npz of test images with the logits that the module gives for them on one thread.
+
+    The first two of each digit that it reads right, in the order of the digits: `images` uint8 (K, 28, 28),
+    `labels` uint8 (K,) and `logits` float32 (K, 10).
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        right = (
+            torch.cat([module(part).argmax(dim=1) for part in torch.split(test.pixels(), 500)]) == test.labels
+        )
+        chosen = []
+        for digit in range(len(CLASSES)):
+            chosen += (right & (test.labels == digit)).nonzero().flatten()[:GOLDEN_PER_DIGIT].tolist()
+        cases = test.take(torch.tensor(chosen, dtype=torch.int64))
+        logits = module(cases.pixels()) if len(cases) else torch.zeros(0, len(CLASSES))
+    torch.set_num_threads(threads)
+    arrays = {
+        "images": cases.images.squeeze(1).numpy(),
+        "labels": cases.labels.numpy().astype(np.uint8),
+        "logits": logits.numpy(),
+    }
+    return _npz(arrays)
+
+
+def _npz(arrays: dict[str, np.ndarray[Any, Any]]) -> bytes:
+    """Like np.savez_compressed, but with a fixed time inside: equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in sorted(arrays.items()):
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), content.getvalue())
+    return buffer.getvalue()
+
+
+def model_card(
+    model: DigitNet, *, training: dict[str, Any], dataset: dict[str, Any], metrics: dict[str, float]
+) -> dict[str, Any]:
+    """The content of `model.json`."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    now = dt.datetime.fromtimestamp(int(epoch), dt.UTC) if epoch else dt.datetime.now(dt.UTC)
+    return {
+        "format": 1,
+        "name": "mnist-cnn",
+        "version": content_hash(model)[:12],
+        "created": now.date().isoformat(),
+        "classes": list(CLASSES),
+        "input": {"name": "image", "shape": [-1, 1, 28, 28], "dtype": "float32", "range": [0, 1]},
+        "output": {"name": "logits", "shape": [-1, len(CLASSES)], "dtype": "float32"},
+        "parameters": parameter_count(model),
+        "training": training,
+        "dataset": dataset,
+        "metrics": metrics,
+        "torch": torch.__version__.split("+")[0],
+    }
+
+
+def write_weights(module: torch.jit.ScriptModule, card: dict[str, Any], golden: bytes, path: Path) -> None:
+    """Write the file in one step: either the whole new file is there afterwards, or what was there before."""
+    buffer = io.BytesIO()
+    extra = {"model.json": as_json(card), "golden.npz": golden}
+    with quiet_torchscript():
+        torch.jit.save(module, buffer, _extra_files=extra)
+    content = _without_debug_records(buffer.getvalue())
+    if len(content) > MAX_BYTES:
+        raise TrainingError(f"the weights file has {len(content):,} bytes, over the limit of {MAX_BYTES:,}")
+    _check_replay(content)
+    write_bytes(path, content)
+
+
+def _without_debug_records(archive: bytes) -> bytes:
+    """Drop the copies of source code and of this machine's paths that TorchScript adds for its tracebacks."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(buffer, "w") as target:
+        for record in source.infolist():
+            if not record.filename.endswith(".debug_pkl"):
+                target.writestr(zipfile.ZipInfo(record.filename, (1980, 1, 1, 0, 0, 0)), source.read(record))
+    return buffer.getvalue()
+
+
+def _check_replay(content: bytes) -> None:
+    """Load the file as a service would, and compare its golden cases; raises TrainingError if they differ."""
+    extra = {"golden.npz": b""}
+    with quiet_torchscript():
+        module = torch.jit.load(  # type: ignore[no-untyped-call]
+            io.BytesIO(content), map_location="cpu", _extra_files=extra
+        )
+    with np.load(io.BytesIO(extra["golden.npz"]), allow_pickle=False) as golden, torch.inference_mode():
+        images = torch.from_numpy(golden["images"]).unsqueeze(1).float() / 255
+        if len(images) and not torch.allclose(module(images), torch.from_numpy(golden["logits"]), atol=1e-4):
+            raise TrainingError(
+                "the weights file does not give the logits that it carries; nothing was written"
+            )
+
+
+@contextlib.contextmanager
+def quiet_torchscript() -> Iterator[None]:
+    """Keep back the warnings that TorchScript is deprecated: it is our file format by choice."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`?torch\.jit", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=r"`?torch\.jit", category=DeprecationWarning)
+        yield
+
+
+def as_json(content: dict[str, Any]) -> str:
+    """JSON as this project writes it: indented, keys sorted, a newline at the end."""
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file atomically; raises TrainingError when the disk is full or the folder is not ours."""
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise TrainingError(f"cannot write {path}: {error.strerror}; choose another --out") from error

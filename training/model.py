@@ -1,0 +1,81 @@
+"""The network that is served, and the wider one that can teach it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+CLASSES = tuple("0123456789")
+
+# Output channels, kernel side and stride of each convolution. Chosen for the time that one thread needs
+# (training/README.md has the table): a strided stem spends little on 28 x 28, and channel counts are
+# multiples of 16, the width of the vector registers that the convolutions of oneDNN fill.
+STUDENT = ((16, 5, 2), (32, 3, 2), (64, 3, 1))
+TEACHER = ((32, 5, 2), (64, 3, 1), (96, 3, 2), (128, 3, 1), (160, 3, 2))
+
+# The standard deviation of MNIST's pixels.
+PIXEL_SD = 0.3081
+
+
+class DigitNet(nn.Sequential):
+    """Convolutions with batch norm, then one linear layer: pixels (N, 1, 28, 28) in 0..1 to logits (N, 10).
+
+    Normalisation is inside at no cost. Subtracting the mean and dividing by the standard deviation is an
+    affine map, which the first convolution and its batch norm absorb exactly: the weights of that convolution
+    start out divided by the standard deviation, and its padding is black, as the ground of every image is. At
+    export the batch norms fold into the convolutions, so that raw pixels meet one convolution and no more.
+    """
+
+    def __init__(self, layers: tuple[tuple[int, int, int], ...] = STUDENT) -> None:
+        blocks: OrderedDict[str, nn.Module] = OrderedDict()
+        before, side = 1, 28
+        for index, (channels, kernel, stride) in enumerate(layers, start=1):
+            blocks[f"conv{index}"] = nn.Conv2d(before, channels, kernel, stride, kernel // 2, bias=False)
+            blocks[f"norm{index}"] = nn.BatchNorm2d(channels)
+            blocks[f"relu{index}"] = nn.ReLU(inplace=True)
+            before, side = channels, -(-side // stride)
+        blocks["flatten"] = nn.Flatten()
+        blocks["logits"] = nn.Linear(before * side * side, len(CLASSES))
+        super().__init__(blocks)
+        with torch.no_grad():
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            blocks["conv1"].weight.div_(PIXEL_SD)  # type: ignore[operator]
+
+
+def parameter_count(model: nn.Module) -> int:
+    """How many numbers the model learned."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def content_hash(model: nn.Module) -> str:
+    """The sha256, in hex, of all parameters and buffers: name, shape, type and little-endian bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {array.shape} {array.dtype.str}".encode())
+        digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+def divide_logits(model: DigitNet, temperature: float) -> None:
+    """Fold a softmax temperature into the last layer, in place."""
+    layer = model.get_submodule("logits")
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.div_(temperature)
+
+
+def predict(model: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
+    """Logits (N, 10) on the CPU for pixels (N, 1, 28, 28), in evaluation mode and without gradients."""
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        logits = torch.cat([model(batch.to(device)).cpu() for batch in torch.split(images, batch_size)])
+    model.train(training)
+    return logits
