@@ -7,7 +7,7 @@ OUT ?= runs/latest
 venv := .venv/bin
 install := $(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test train lint image image-training manifests clean
+.PHONY: serve test train lint image image-training manifests package e2e clean
 
 serve: .venv/.serve  ## Serve the bundled weights on http://localhost:3000
 	$(venv)/python -m service
@@ -32,6 +32,12 @@ image-training:  ## Build the training image
 
 manifests: .venv/.dev  ## Render the chart for kubectl apply -f build/
 	$(venv)/python -m tests.helm manifests build
+
+package: .venv/.dev  ## Pack the chart into dist/
+	$(venv)/python -m tests.helm package dist
+
+e2e: .venv/.dev  ## Prove the chart on the current cluster, with an image that it has: make e2e [IMAGE=name:tag]
+	$(venv)/python -m tests.e2e --image $(IMAGE)
 
 clean:  ## Remove everything that make created
 	rm -rf .venv build dist

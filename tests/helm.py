@@ -111,7 +111,8 @@ def write_manifests(folder: Path) -> list[Path]:
 
 
 def _annotations(each: Object) -> Object:
-    return each["metadata"].get("annotations", {})
+    annotations: Object = each["metadata"].get("annotations", {})
+    return annotations
 
 
 def main(arguments: list[str] | None = None) -> int:

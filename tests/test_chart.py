@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from itertools import chain, product
 from pathlib import Path
@@ -175,6 +176,29 @@ def test_threads_come_from_the_cpu_limit():
     }
     assert env({"settings": {"numThreads": 3}})["NUM_THREADS"] == "3"
     assert "NUM_THREADS" not in env({"resources": {"limits": {"cpu": None}}}, strict=False)
+
+
+def test_an_idle_pod_leaves_the_autoscalers_memory_target_alone():
+    comment = (helm.CHART / "values.yaml").read_text()
+    [measured] = re.findall(r"holds\n# (\d+) MiB of resident memory when it is idle", comment)
+    memory = container()["resources"]["requests"]["memory"]
+    hpa = helm.find(helm.render({"autoscaling": {"enabled": True}}), "HorizontalPodAutoscaler")
+    [target] = [
+        each["resource"]["target"]["averageUtilization"]
+        for each in hpa["spec"]["metrics"]
+        if each["resource"]["name"] == "memory"
+    ]
+
+    assert memory.endswith("Mi")
+    assert 100 * int(measured) / int(memory.removesuffix("Mi")) < 0.75 * target
+
+
+def test_an_update_of_five_pods_fits_a_minikube_of_two_cpus():
+    requests = container()["resources"]["requests"]
+    surge = deployment()["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+
+    # Kubernetes' own pods request 0.85 of the 2 CPUs.
+    assert (5 + surge) * int(requests["cpu"].removesuffix("m")) <= 2000 - 850
 
 
 def test_every_setting_of_the_service_is_a_value_with_the_same_default():

@@ -1,0 +1,72 @@
+"""Constant load from inside the cluster, for the end-to-end run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from tests.e2e import Cluster
+
+SCRIPT = Path(__file__).with_name("load_client.py")
+STOP = "/tmp/stop"
+
+
+def pod(image: str, url: str) -> dict[str, Any]:
+    """A pod of the service's own image that asks the Service without pause."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "load"},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 10001,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "load",
+                    "image": image,
+                    "command": ["python", "-c", SCRIPT.read_text(), url, STOP],
+                    "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                        "readOnlyRootFilesystem": True,
+                    },
+                    "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+                }
+            ],
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
+        },
+    }
+
+
+class Load:
+    """Load while the context lasts; `result` says afterwards what became of every request."""
+
+    result: dict[str, Any]
+
+    def __init__(self, cluster: Cluster, image: str, url: str) -> None:
+        self._cluster = cluster
+        self._pod = pod(image, url)
+
+    def __enter__(self) -> Self:
+        self._cluster.kubectl("apply", "--filename", "-", text=json.dumps(self._pod))
+        self._cluster.until(lambda: "asking" in self._logs(), "the load has begun")
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._cluster.kubectl("exec", "load", "--", "touch", STOP)
+        self._cluster.until(lambda: "{" in self._logs(), "the load has ended")
+        self.result = json.loads(self._logs().splitlines()[-1])
+        self._cluster.kubectl("delete", "pod", "load")
+
+    def _logs(self) -> str:
+        status = self._cluster.get("pod", "load")["status"]["phase"]
+        return self._cluster.kubectl("logs", "load") if status in ("Running", "Succeeded", "Failed") else ""
