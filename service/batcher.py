@@ -1,10 +1,11 @@
 """Micro-batching without a timer.
 
-One thread runs the model. While it is busy, requests wait in a bounded queue; when it is free, it takes
-all that wait, up to the batch limit. A lone request runs at once; under load, batches grow by themselves.
+One thread runs the model. While it is busy, requests wait in a bounded queue; when it is free, it gets all
+that wait, up to the batch limit. A lone request runs at once; under load, batches grow by themselves.
 
-The event loop owns every reply; the thread only takes requests and hands back outcomes, one wake-up for a
-whole batch in either direction.
+The event loop owns every piece of state, so nothing here needs a lock. The thread does one thing, the
+forward pass, and takes the interpreter lock twice for a whole batch: each hand-over between the two costs
+more than decoding a request.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import SimpleQueue
 from types import TracebackType
@@ -26,13 +26,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.errors import InvalidImage, ModelUnavailable, QueueFull, QueueTimeout, RequestAbandoned
+from service.errors import ModelUnavailable, QueueFull, QueueTimeout, RequestAbandoned, ServiceError
 from service.model import Card, Prediction
 from service.pixels import PIXELS, Image, check_pixels, in_range
 
 logger = logging.getLogger(__name__)
 
-Outcome = Prediction | Exception
+Job = Callable[[], object]
 Abandoned = Callable[[], Awaitable[object]]
 
 # How often waiting requests are looked over. A deadline is kept to within this, and a request that waits
@@ -45,24 +45,25 @@ class BatchModel(Protocol):
 
     card: Card
 
-    def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return class probabilities, shape (N, 10), for images of shape (N, 784)."""
+    def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return logits, shape (N, 10), for images of shape (N, 784)."""
 
     def warm_up(self) -> None:
         """Run every batch size until it runs at full speed."""
 
 
 class Observer(Protocol):
-    """What the batcher tells of each batch, from the model's thread."""
+    """What the batcher tells of each batch."""
 
     def batch(
         self,
-        images: NDArray[np.float32],
-        probabilities: NDArray[np.float32],
-        waits: list[float],
+        digits: Sequence[int],
+        confidences: Sequence[float],
+        inks: Sequence[float],
+        waits: Sequence[float],
         seconds: float,
     ) -> None:
-        """Take note of a batch: images (N, 784), answers (N, 10), seconds each waited, seconds to compute."""
+        """Take note of a batch: each image's digit, confidence, mean pixel and wait, and the time for all."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,12 +74,24 @@ class _Request:
     abandoned: Abandoned | None
     watcher: asyncio.Task[None] | None = None
 
+    def fail(self, error: ServiceError | RequestAbandoned) -> None:
+        if not self.reply.done():
+            self.reply.set_exception(error)
+
+
+@dataclass(slots=True)
+class _Batch:
+    requests: list[_Request]
+    images: NDArray[np.float32]
+    model: BatchModel
+    started: float
+
 
 class Batcher:
     """Runs single images through a model, in batches made of whatever waits.
 
     Use it as ``async with Batcher(...) as batcher``: entering starts the thread and warms the model up
-    in it, leaving stops it.
+    in it, leaving stops it. Everything but the forward pass happens in the event loop.
     """
 
     def __init__(
@@ -94,23 +107,21 @@ class Batcher:
         self._observer = observer
         self._max_queue_size = max_queue_size
         self._queue_timeout_seconds = queue_timeout_seconds
-        self._plan = _plan(batch_sizes(max_batch_size))
-        self._waiting: deque[_Request] = deque()
-        self._running: list[_Request] = []
-        self._running_since = 0.0
-        self._run_size = 0
-        # Guards taking from the queue against the sweep that removes from it.
-        self._taking = threading.Lock()
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._woken = False
-        self._sweeping = False
+        self._plan = plan_batches(batch_sizes(max_batch_size))
         self._buffer = np.zeros((max_batch_size, PIXELS), np.float32)
+        self._waiting: deque[_Request] = deque()
+        self._running: _Batch | None = None
+        self._start_scheduled = False
+        self._sweep_scheduled = False
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+        self._alive = False
         self._loop: asyncio.AbstractEventLoop
 
     async def __aenter__(self) -> Batcher:
         """Start the thread, and warm the model up in it."""
         self._loop = asyncio.get_running_loop()
+        self._alive = True
         self._thread.start()
         await self.install(self._model)
         return self
@@ -119,11 +130,11 @@ class Batcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the thread after the batch it runs; whoever still waits is told so."""
+        for request in self._pending():
+            request.fail(ModelUnavailable("the service is shutting down; try again"))
+        self._waiting.clear()
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join, self._queue_timeout_seconds)
-        for request in (*self._running, *self._waiting):
-            _fail(request, ModelUnavailable("the service is shutting down; ask another replica"))
-        self._waiting.clear()
 
     @property
     def model(self) -> BatchModel:
@@ -138,29 +149,28 @@ class Batcher:
     @property
     def alive(self) -> bool:
         """Whether the model's thread runs."""
-        return self._thread.is_alive()
+        return self._alive
 
     @property
-    def stalled_seconds(self) -> float:
-        """Seconds that the batch in hand has been running; 0 between batches."""
-        since = self._running_since
-        return time.monotonic() - since if since else 0.0
+    def busy_seconds(self) -> float:
+        """Seconds since the batch in hand was given to the model; 0 between batches."""
+        return time.monotonic() - self._running.started if self._running else 0.0
 
     async def install(self, model: BatchModel) -> None:
         """Warm a model up in the thread that will run it, then let it serve every batch from then on."""
-        installed: Future[None] = Future()
+        installed: asyncio.Future[None] = self._loop.create_future()
 
         def job() -> None:
             try:
                 model.warm_up()
-                self._model = model
             except Exception as error:
-                installed.set_exception(error)
+                self._loop.call_soon_threadsafe(installed.set_exception, error)
             else:
-                installed.set_result(None)
+                self._loop.call_soon_threadsafe(installed.set_result, None)
 
         self._jobs.put(job)
-        await asyncio.wrap_future(installed)
+        await installed
+        self._model = model
 
     def submit(self, image: Image, *, abandoned: Abandoned | None = None) -> asyncio.Future[Prediction]:
         """Queue an image, shape (784,); the future resolves to its prediction.
@@ -172,107 +182,111 @@ class Batcher:
             QueueFull: ``max_queue_size`` images wait already.
             ModelUnavailable: the model's thread has died.
 
-        The future fails with QueueTimeout after ``queue_timeout_seconds``, or with InvalidImage if a
-        pixel is not a number in 0..1.
+        The future fails with QueueTimeout after ``queue_timeout_seconds``, with InvalidImage if a pixel is
+        not a number in 0..1, or with RequestAbandoned.
         """
         if len(self._waiting) >= self._max_queue_size:
             raise QueueFull(f"{self._max_queue_size} requests wait already; try again in a second")
-        if not self._thread.is_alive():
+        if not self._alive:
             raise ModelUnavailable("the model's thread has stopped; this replica needs a restart")
         reply = self._loop.create_future()
         self._waiting.append(_Request(image, reply, time.monotonic(), abandoned))
-        if not self._woken:
-            # The thread wakes at the end of this turn of the loop: all who arrive in it share a batch.
-            self._woken = True
-            self._loop.call_soon(self._jobs.put, self._drain)
-        if not self._sweeping:
-            self._sweeping = True
+        if self._running is None and not self._start_scheduled:
+            # At the end of this turn of the loop: all who arrive in it share a batch.
+            self._start_scheduled = True
+            self._loop.call_soon(self._start)
+        if not self._sweep_scheduled:
+            self._sweep_scheduled = True
             self._loop.call_later(SWEEP_SECONDS, self._sweep)
         return reply
 
-    # In the event loop
+    def _start(self) -> None:
+        """Give the model all that wait, up to the batch limit."""
+        self._start_scheduled = False
+        count, size = self._plan[min(len(self._waiting), len(self._plan) - 1)]
+        if count == 0:
+            return
+        requests = [self._waiting.popleft() for _ in range(count)]
+        images = self._buffer[:count]
+        with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, and is refused below
+            for row, request in zip(images, requests, strict=True):
+                row[:] = request.image
+        if not in_range(images):
+            for request in requests:
+                _refuse_bad_pixels(request)
+        self._running = batch = _Batch(requests, images, self._model, time.monotonic())
+        # Rows beyond the batch hold older images; their answers are computed and dropped.
+        padded = self._buffer[:size]
 
-    def _deliver(self, batch: list[_Request], outcomes: list[Outcome]) -> None:
-        for request, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                _fail(request, outcome)
-            elif not request.reply.done():
-                request.reply.set_result(outcome)
+        def job() -> None:
+            try:
+                outcome: NDArray[np.float32] | Exception = batch.model.logits(padded)
+            except Exception as error:
+                outcome = error
+            self._loop.call_soon_threadsafe(self._finish, batch, outcome)
+
+        self._jobs.put(job)
+
+    def _finish(self, batch: _Batch, outcome: NDArray[np.float32] | Exception) -> None:
+        """Keep the model busy, then hand out the answers of the batch it has done."""
+        seconds = time.monotonic() - batch.started
+        self._running = None
+        if isinstance(outcome, Exception):
+            logger.error("a batch of %d failed", len(batch.requests), exc_info=outcome)
+            for request in batch.requests:
+                request.fail(ModelUnavailable("the model failed on this batch; the log says why"))
+        else:
+            self._answer(batch, softmax(outcome[: len(batch.requests)]), seconds)
+        self._start()
+
+    def _answer(self, batch: _Batch, probabilities: NDArray[np.float32], seconds: float) -> None:
+        digits: list[int] = probabilities.argmax(axis=1).tolist()
+        confidences: list[float] = probabilities.max(axis=1).tolist()
+        card = batch.model.card
+        answered = []
+        for i, request in enumerate(batch.requests):
+            if not request.reply.done():
+                request.reply.set_result(Prediction(digits[i], confidences[i], probabilities[i], card))
+                answered.append(i)
             if request.watcher is not None:
                 request.watcher.cancel()
+        inks: list[float] = batch.images.mean(axis=1).tolist()
+        if len(answered) < len(batch.requests):
+            digits, confidences, inks = (
+                [values[i] for i in answered] for values in (digits, confidences, inks)
+            )
+        waits = [batch.started - request.arrived for request in batch.requests]
+        self._observer.batch(digits, confidences, inks, waits, seconds)
 
     def _sweep(self) -> None:
         """Look over the requests that have waited for long, oldest first; most never meet this."""
         now = time.monotonic()
-        alive = self._thread.is_alive()
-        for request in (*self._running, *self._waiting):
+        for request in self._pending():
             waited = now - request.arrived
-            if not alive:
-                _fail(
-                    request, ModelUnavailable("the model's thread has stopped; this replica needs a restart")
-                )
-            elif waited >= self._queue_timeout_seconds:
-                _fail(request, QueueTimeout(f"no answer within {self._queue_timeout_seconds:g} s; try again"))
-            elif waited < SWEEP_SECONDS:
+            if waited < SWEEP_SECONDS:
                 break
+            if not self._alive:
+                request.fail(ModelUnavailable("the model's thread has stopped; this replica needs a restart"))
+            elif waited >= self._queue_timeout_seconds:
+                request.fail(QueueTimeout(f"no answer within {self._queue_timeout_seconds:g} s; try again"))
             elif request.abandoned is not None and request.watcher is None:
                 request.watcher = self._loop.create_task(_watch(request, request.abandoned))
-        with self._taking:
-            self._waiting = deque(request for request in self._waiting if not request.reply.done())
-        self._sweeping = bool(self._waiting or self._running)
-        if self._sweeping:
+        self._waiting = deque(request for request in self._waiting if not request.reply.done())
+        self._sweep_scheduled = bool(self._waiting or self._running)
+        if self._sweep_scheduled:
             self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
-    # In the model's thread
-
     def _work(self) -> None:
-        with torch.inference_mode():
-            while (job := self._jobs.get()) is not None:
-                job()
-
-    def _drain(self) -> None:
-        # Cleared before the queue is read: whoever comes later wakes the thread again.
-        self._woken = False
-        while batch := self._take():
-            self._loop.call_soon_threadsafe(self._deliver, batch, self._answer(batch))
-
-    def _take(self) -> list[_Request]:
-        with self._taking:
-            count, self._run_size = self._plan[min(len(self._waiting), len(self._plan) - 1)]
-            self._running = [self._waiting.popleft() for _ in range(count)]
-            self._running_since = time.monotonic() if count else 0.0
-            return self._running
-
-    def _answer(self, batch: list[_Request]) -> list[Outcome]:
+        """Run jobs until told to stop: the whole life of the model's thread."""
         try:
-            return self._predict(batch)
-        except Exception:
-            logger.exception("a batch of %d failed", len(batch))
-            return [ModelUnavailable("the model failed on this batch; the log says why") for _ in batch]
+            with torch.inference_mode():
+                while (job := self._jobs.get()) is not None:
+                    job()
+        finally:
+            self._alive = False
 
-    def _predict(self, batch: list[_Request]) -> list[Outcome]:
-        started, model = self._running_since, self._model
-        images = self._buffer[: len(batch)]
-        with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, and is refused below
-            for row, request in zip(images, batch, strict=True):
-                row[:] = request.image
-        refusals = [None] * len(batch) if in_range(images) else [_refusal(request.image) for request in batch]
-        # Rows beyond the batch hold older images; their answers are computed and dropped.
-        padded = self._buffer[: self._run_size]
-        probabilities = model.probabilities(padded)[: len(batch)]
-        digits: list[int] = probabilities.argmax(axis=1).tolist()
-        confidences: list[float] = probabilities.max(axis=1).tolist()
-        seconds = time.monotonic() - started
-        accepted = [refusal is None for refusal in refusals]
-        self._observer.batch(
-            images[accepted], probabilities[accepted], [started - r.arrived for r in batch], seconds
-        )
-        return [
-            refusal or Prediction(digit, confidence, row, model.card)
-            for refusal, digit, confidence, row in zip(
-                refusals, digits, confidences, probabilities, strict=True
-            )
-        ]
+    def _pending(self) -> list[_Request]:
+        return [*(self._running.requests if self._running else ()), *self._waiting]
 
 
 def batch_sizes(max_batch_size: int) -> tuple[int, ...]:
@@ -281,7 +295,7 @@ def batch_sizes(max_batch_size: int) -> tuple[int, ...]:
     return (*powers, max_batch_size)
 
 
-def _plan(sizes: Sequence[int]) -> list[tuple[int, int]]:
+def plan_batches(sizes: Sequence[int]) -> list[tuple[int, int]]:
     """Return, for each number of waiting requests, how many to take and the batch size to run them in.
 
     Padding up to the next size is worth it for a quarter of the batch at most. Otherwise a full batch of the
@@ -295,19 +309,20 @@ def _plan(sizes: Sequence[int]) -> list[tuple[int, int]]:
     return plan
 
 
-def _refusal(image: Image) -> InvalidImage | None:
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probabilities of logits, shape (N, classes): exponentials that add up to 1 in each row."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def _refuse_bad_pixels(request: _Request) -> None:
     try:
-        check_pixels(image)
-    except InvalidImage as error:
-        return error
-    return None
-
-
-def _fail(request: _Request, error: Exception) -> None:
-    if not request.reply.done():
-        request.reply.set_exception(error)
+        check_pixels(request.image)
+    except ServiceError as error:
+        request.fail(error)
 
 
 async def _watch(request: _Request, abandoned: Abandoned) -> None:
     await abandoned()
-    _fail(request, RequestAbandoned())
+    request.fail(RequestAbandoned())

@@ -1,15 +1,21 @@
 """Every metric of the service, in one registry that is passed around.
 
 Names and units follow Prometheus' conventions; buckets start below a millisecond, where this service works.
+
+The client library's own counters and histograms take an observation at a time, each under a lock: for the
+ten figures of one prediction that would cost as much as the prediction. What is counted per request or per
+image is therefore kept in plain lists, and tallied with NumPy a few thousand at a time, or when scraped.
+Everything here belongs to the event loop.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector
+from prometheus_client import Counter as PrometheusCounter
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -17,108 +23,117 @@ SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 CONFIDENCES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 INKS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5)
+PENDING_VALUES = 4096
 
 
-class Metrics:
+class Metrics(Collector):
     """What is measured, and the few calls that measure it."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.registry = registry
-        ProcessCollector(registry=registry)
-        self.requests = Counter(
-            "http_requests", "Requests answered.", ["route", "method", "status"], registry=registry
-        )
-        self.request_seconds = Histogram(
-            "http_request_duration_seconds",
-            "Time from a request's head to the end of its answer.",
-            ["route"],
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.in_flight = Gauge("http_requests_in_flight", "Requests being worked on.", registry=registry)
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.in_flight = Gauge("http_requests_in_flight", "Requests being worked on.", registry=self.registry)
         self.queue_depth = Gauge(
-            "inference_queue_depth", "Requests that wait for the model.", registry=registry
+            "inference_queue_depth", "Requests that wait for the model.", registry=self.registry
         )
-        self.rejected = Counter(
-            "requests_rejected", "Requests refused, by problem type.", ["reason"], registry=registry
+        self.rejected = PrometheusCounter(
+            "requests_rejected", "Requests refused, by problem type.", ["reason"], registry=self.registry
         )
-        self.model = Info("model", "The weights that serve.", registry=registry)
-        self.reloads = Counter(
-            "model_reloads", "Attempts to load new weights.", ["result"], registry=registry
+        self.model = Info("model", "The weights that serve.", registry=self.registry)
+        self.reloads = PrometheusCounter(
+            "model_reloads", "Attempts to load new weights.", ["result"], registry=self.registry
         )
-        self._batches = _Batches()
-        registry.register(self._batches)
+        self._requests: Counter[tuple[str, str, int]] = Counter()
+        self._request_seconds: defaultdict[str, _Tally] = defaultdict(lambda: _Tally(SECONDS))
+        self._predictions: Counter[int] = Counter(dict.fromkeys(range(10), 0))
+        self._batch_size = _Tally(BATCH_SIZES)
+        self._batch_seconds = _Tally(SECONDS)
+        self._wait_seconds = _Tally(SECONDS)
+        self._confidence = _Tally(CONFIDENCES)
+        self._ink = _Tally(INKS)
+        ProcessCollector(registry=self.registry)
+        self.registry.register(self)
+
+    def request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count an answered request, and the time from its head to the end of its answer."""
+        self._requests[route, method, status] += 1
+        self._request_seconds[route].add((seconds,))
 
     def batch(
         self,
-        images: NDArray[np.float32],
-        probabilities: NDArray[np.float32],
-        waits: list[float],
+        digits: Sequence[int],
+        confidences: Sequence[float],
+        inks: Sequence[float],
+        waits: Sequence[float],
         seconds: float,
     ) -> None:
-        """Take note of a batch: images (N, 784), answers (N, 10), seconds each waited, seconds to compute."""
-        self._batches.add(images, probabilities, waits, seconds)
-
-
-class _Batches(Collector):
-    """Figures of whole batches, counted with one NumPy call each.
-
-    The client library's own histograms count one observation at a time, under a lock: per request that
-    would cost as much as encoding the answer. Only the model's thread writes here.
-    """
-
-    def __init__(self) -> None:
-        self._size = _Histogram("inference_batch_size", "Images in one forward pass.", BATCH_SIZES)
-        self._seconds = _Histogram("inference_duration_seconds", "Time to compute one batch.", SECONDS)
-        self._wait = _Histogram(
-            "inference_queue_wait_seconds",
-            "Time from a request's arrival to the start of its batch.",
-            SECONDS,
-        )
-        self._confidence = _Histogram(
-            "prediction_confidence", "Probability of the predicted digit.", CONFIDENCES
-        )
-        self._ink = _Histogram("input_mean_ink", "Mean pixel of an image, 0..1.", INKS)
-        self._digits = np.zeros(10, np.int64)
-
-    def add(
-        self,
-        images: NDArray[np.float32],
-        probabilities: NDArray[np.float32],
-        waits: list[float],
-        seconds: float,
-    ) -> None:
-        self._size.add([len(waits)])
-        self._seconds.add([seconds])
-        self._wait.add(waits)
-        self._confidence.add(probabilities.max(axis=1))
-        self._ink.add(images.mean(axis=1))
-        self._digits += np.bincount(probabilities.argmax(axis=1), minlength=10)
+        """Count a batch: each image's digit, confidence, mean pixel and wait, and the time to compute all."""
+        self._predictions.update(digits)
+        self._confidence.add(confidences)
+        self._ink.add(inks)
+        self._wait_seconds.add(waits)
+        self._batch_size.add((len(waits),))
+        self._batch_seconds.add((seconds,))
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics, as the client library asks of a collector."""
+        """Yield the tallied metrics, as the client library asks of a collector."""
+        requests = CounterMetricFamily(
+            "http_requests", "Requests answered.", labels=["route", "method", "status"]
+        )
+        for (route, method, status), count in self._requests.items():
+            requests.add_metric([route, method, str(status)], count)
+        yield requests
+        request_seconds = HistogramMetricFamily(
+            "http_request_duration_seconds",
+            "Time from a request's head to the end of its answer.",
+            labels=["route"],
+        )
+        for route, tally in self._request_seconds.items():
+            request_seconds.add_metric([route], *tally.totals())
+        yield request_seconds
         predictions = CounterMetricFamily("predictions", "Predictions by digit.", labels=["digit"])
-        for digit, count in enumerate(self._digits.tolist()):
+        for digit, count in sorted(self._predictions.items()):
             predictions.add_metric([str(digit)], count)
         yield predictions
-        for histogram in (self._size, self._seconds, self._wait, self._confidence, self._ink):
-            yield histogram.collect()
+        for name, help_, tally in (
+            ("inference_batch_size", "Images in one forward pass.", self._batch_size),
+            ("inference_duration_seconds", "Time to compute one batch.", self._batch_seconds),
+            (
+                "inference_queue_wait_seconds",
+                "Time from arrival to the start of the batch.",
+                self._wait_seconds,
+            ),
+            ("prediction_confidence", "Probability of the predicted digit.", self._confidence),
+            ("input_mean_ink", "Mean pixel of an image, 0..1.", self._ink),
+        ):
+            histogram = HistogramMetricFamily(name, help_)
+            histogram.add_metric([], *tally.totals())
+            yield histogram
 
 
-class _Histogram:
-    def __init__(self, name: str, help_: str, bounds: Sequence[float]) -> None:
-        self._name, self._help, self._bounds = name, help_, np.array(bounds)
+class _Tally:
+    """A histogram that sorts its values into buckets many at a time."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = np.array(bounds, np.float64)
+        self._labels = [*map(str, self._bounds.tolist()), "+Inf"]
         self._counts = np.zeros(len(bounds) + 1, np.int64)
         self._sum = 0.0
+        self._pending: list[float] = []
 
-    def add(self, values: ArrayLike) -> None:
+    def add(self, values: Iterable[float]) -> None:
+        self._pending.extend(values)
+        if len(self._pending) >= PENDING_VALUES:
+            self._sort_in()
+
+    def totals(self) -> tuple[list[tuple[str, float]], float]:
+        """Return the cumulative count at each bucket's upper bound, and the sum of all values."""
+        self._sort_in()
+        return list(zip(self._labels, self._counts.cumsum().tolist(), strict=True)), self._sum
+
+    def _sort_in(self) -> None:
+        values = np.array(self._pending, np.float64)
+        self._pending.clear()
         # side="left" puts a value equal to a bound below it: Prometheus' `le` is "less or equal".
-        places = np.searchsorted(self._bounds, values, side="left")
-        self._counts += np.bincount(places, minlength=len(self._counts))
-        self._sum += float(np.sum(values))
-
-    def collect(self) -> Metric:
-        family = HistogramMetricFamily(self._name, self._help)
-        bounds: Iterable[str] = [*map(str, self._bounds.tolist()), "+Inf"]
-        family.add_metric([], list(zip(bounds, self._counts.cumsum().tolist(), strict=True)), self._sum)
-        return family
+        buckets = np.searchsorted(self._bounds, values, side="left")
+        self._counts += np.bincount(buckets, minlength=len(self._counts))
+        self._sum += float(values.sum())

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.errors import RequestAbandoned, ServiceError, problem, problem_details
 from service.metrics import Metrics
 
+logger = logging.getLogger(__name__)
+
 MAX_REQUEST_ID_BYTES = 128
+CLIENT_CLOSED_REQUEST = 499  # nginx's word for it; nobody is there to receive it, but the metrics are
 
 
-class Observe:
-    """Gives each request an id, says which replica answered, and counts and times it.
+class Edge:
+    """Gives each request an id, says which replica answered, turns errors into answers, counts and times.
 
-    An ``X-Request-ID`` that the client sends is kept if it is printable and short, so that one id follows
-    a request through every service.
+    It stands in for Starlette's own stack of three: on the way to a prediction every layer counts.
+
+    An ``X-Request-ID`` that the client sends is kept if it is short and printable, so that one id follows a
+    request through every service.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, replica: str) -> None:
@@ -36,7 +45,7 @@ class Observe:
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
 
-        async def observed(message: Message) -> None:
+        async def identified(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -45,19 +54,40 @@ class Observe:
 
         self._in_flight += 1
         try:
-            await self._app(scope, receive, observed)
-        except Exception:
-            status = status or 500
-            raise
+            await self._app(scope, receive, identified)
+        except RequestAbandoned:
+            status = CLIENT_CLOSED_REQUEST
+        except Exception as error:
+            if status:
+                raise
+            await self._refusal(scope, error)(scope, receive, identified)
         finally:
             self._in_flight -= 1
-            self._count(scope, status, time.perf_counter() - started)
+            # The route's template, never the raw path: labels must stay few.
+            route = scope["route"].path if "route" in scope else "unknown"
+            self._metrics.request(route, scope["method"], status, time.perf_counter() - started)
 
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        # The route's template, never the raw path: labels must stay few.
-        route = scope["route"].path if "route" in scope else "unknown"
-        self._metrics.requests.labels(route, scope["method"], status).inc()
-        self._metrics.request_seconds.labels(route).observe(seconds)
+    def _refusal(self, scope: Scope, error: Exception) -> Response:
+        if isinstance(error, ServiceError):
+            self._metrics.rejected.labels(error.slug).inc()
+            return problem(error)
+        if isinstance(error, HTTPException):
+            return _unrouted(scope, error)
+        request_id = scope["state"]["request_id"].decode()
+        logger.error(
+            "%s %s failed", scope["method"], scope["path"], exc_info=error, extra={"request_id": request_id}
+        )
+        # The details are for the log, not for the caller.
+        return problem_details(500, f"the service failed; its log has the details under request {request_id}")
+
+
+def _unrouted(scope: Scope, error: HTTPException) -> Response:
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        detail = f"{scope['method']} is not allowed on {scope['path']}; use {allowed}"
+    else:
+        detail = f"nothing is at {scope['path']}; predictions are at POST /predict"
+    return problem_details(error.status_code, detail, headers=error.headers)
 
 
 def _request_id(scope: Scope) -> bytes:

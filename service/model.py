@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -61,8 +61,7 @@ class Golden:
         return self.images[places], self.logits[places]
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """One image's answer: the likeliest digit, its probability, and all ten, shape (10,)."""
 
     digit: int
@@ -82,15 +81,17 @@ class Model:
         self.card = card
         self._golden = golden
         self._modules = modules
+        self._forwards = {size: module.forward for size, module in modules.items()}
 
-    def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return class probabilities, shape (N, 10), for images of shape (N, 784).
+    def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return logits, shape (N, 10), for images of shape (N, 784).
 
         N is one of the batch sizes that the model was loaded for; call it under ``torch.inference_mode()``.
         """
-        logits = self._modules[len(images)](torch.from_numpy(images).view(-1, 1, SIDE, SIDE))
-        probabilities: NDArray[np.float32] = torch.softmax(logits, dim=1).numpy()
-        return probabilities
+        logits: NDArray[np.float32] = self._forwards[len(images)](
+            torch.from_numpy(images).view(-1, 1, SIDE, SIDE)
+        ).numpy()
+        return logits
 
     def warm_up(self) -> None:
         """Replay the golden cases at every batch size, in the thread that will serve.
