@@ -252,9 +252,9 @@ class Batcher:
                 request.watcher.cancel()
         inks: list[float] = batch.images.mean(axis=1).tolist()
         if len(answered) < len(batch.requests):
-            digits, confidences, inks = (
-                [values[i] for i in answered] for values in (digits, confidences, inks)
-            )
+            digits = [digits[i] for i in answered]
+            confidences = [confidences[i] for i in answered]
+            inks = [inks[i] for i in answered]
         waits = [batch.started - request.arrived for request in batch.requests]
         self._observer.batch(digits, confidences, inks, waits, seconds)
 
