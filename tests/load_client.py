@@ -33,7 +33,7 @@ def ask(connection):
 def work(address, stop, keep, seen):
     """Ask until the stop file is there; `seen` counts what happened."""
     connection = None
-    while not Path(stop).exists():
+    while True:
         reused = connection is not None
         connection = connection or http.client.HTTPConnection(address, timeout=30)
         try:
@@ -54,6 +54,8 @@ def work(address, stop, keep, seen):
         if not keep_this:
             connection.close()
             connection = None
+        if Path(stop).exists():
+            return
         time.sleep(0.01)
 
 

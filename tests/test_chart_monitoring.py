@@ -1,0 +1,149 @@
+"""What watches the service asks only for metrics that it exports."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import requests
+
+from tests import helm
+
+# Written by Prometheus's own exporters, not by the service.
+FROM_ELSEWHERE = {"kube_deployment_status_replicas_ready", "kube_deployment_spec_replicas"}
+WORDS = {"by", "or", "rate", "sum", "count", "increase", "histogram_quantile", "vector", "label_values"}
+
+
+@pytest.fixture(scope="module")
+def objects():
+    return helm.render(helm.read_values(helm.CHART / "ci" / "monitoring-values.yaml"), namespace="vision")
+
+
+def metric_names(expression):
+    """The metrics in a PromQL expression: its words, less strings, matchers, durations and functions."""
+    bare = re.sub(r'"[^"]*"', "", expression)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\bby \([^)]*\)", " ", bare)
+    return set(re.findall(r"\b[a-z_]{2,}\b", bare)) - WORDS
+
+
+def exported(url):
+    """Metric name → the labels of its samples, for everything that the service exports."""
+    requests.post(f"{url}/predict", json={"image": [0.0] * 784}, timeout=10)
+    text = requests.get(f"{url}/metrics", timeout=10).text
+    # A counter that has counted nothing yet has a type and no samples.
+    found = {name: set() for name in re.findall(r"(?m)^# TYPE (\w+) \w+$", text)}
+    for name, labels in re.findall(r"(?m)^(\w+)(?:\{(.*)\})? ", text):
+        found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
+    return found
+
+
+def dashboard(objects):
+    [found] = [each for each in objects if each["kind"] == "ConfigMap"]
+    return found, json.loads(found["data"]["rust-ml-api.json"])
+
+
+def rules(objects):
+    [group] = helm.find(objects, "PrometheusRule")["spec"]["groups"]
+    return group["rules"]
+
+
+def test_metric_names_are_found_in_an_expression():
+    expression = 'sum by (le) (rate(a_bucket{job="x", y=~"b_c"}[5m])) / (count(d_e) or vector(0)) > 0.5'
+
+    assert metric_names(expression) == {"a_bucket", "d_e"}
+
+
+def test_every_panel_asks_for_metrics_that_the_service_exports(objects, live_server):
+    known = exported(live_server.url)
+    _, board = dashboard(objects)
+    panels = [panel for panel in board["panels"] if panel["type"] != "row"]
+
+    assert len(panels) >= 15
+    for panel in panels:
+        for target in panel["targets"]:
+            names = metric_names(target["expr"])
+            assert names
+            assert names <= set(known), panel["title"]
+            for by in re.findall(r"by \(([^)]*)\)", target["expr"]):
+                labels = set.union(*(known[name] for name in names))
+                # Prometheus itself adds the pod.
+                assert not labels or set(by.split(", ")) <= labels | {"pod"}, panel["title"]
+
+
+def test_every_alert_asks_for_metrics_that_the_service_exports(objects, live_server):
+    known = exported(live_server.url)
+
+    for rule in rules(objects):
+        assert metric_names(rule["expr"]) <= set(known) | FROM_ELSEWHERE, rule["alert"]
+
+
+def test_the_scaled_objects_query_asks_for_a_metric_that_the_service_exports(live_server):
+    scaled = helm.find(helm.render(helm.read_values(helm.CHART / "ci" / "keda-values.yaml")), "ScaledObject")
+    queries = [
+        each["metadata"]["query"] for each in scaled["spec"]["triggers"] if each["type"] == "prometheus"
+    ]
+
+    assert [metric_names(query) for query in queries] == [{"inference_queue_depth"}]
+    assert "inference_queue_depth" in exported(live_server.url)
+
+
+def test_alerts_cover_what_can_go_wrong(objects):
+    alerts = {rule["alert"]: rule for rule in rules(objects)}
+
+    assert set(alerts) == {
+        "RustMlApiErrors",
+        "RustMlApiSlow",
+        "RustMlApiQueueing",
+        "RustMlApiReloadFailed",
+        "RustMlApiModelVersionsDiffer",
+        "RustMlApiReplicasNotReady",
+        "NobodyAsks",
+    }
+    assert alerts["RustMlApiErrors"]["labels"] == {"severity": "critical", "team": "vision"}
+    assert alerts["RustMlApiErrors"]["expr"] == (
+        'sum(rate(http_requests_total{namespace="vision", job="rust-ml-api-service", status=~"5.."}[5m]))'
+        ' / sum(rate(http_requests_total{namespace="vision", job="rust-ml-api-service"}[5m])) > 0.01'
+    )
+    for rule in alerts.values():
+        if rule["alert"] != "NobodyAsks":
+            assert rule["annotations"].keys() == {"summary", "description"}
+
+
+def test_every_braces_pair_and_bracket_closes(objects):
+    _, board = dashboard(objects)
+    expressions = [rule["expr"] for rule in rules(objects)]
+    expressions += [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+
+    for expression in expressions:
+        for opening, closing in ("()", "{}", "[]"):
+            assert expression.count(opening) == expression.count(closing), expression
+
+
+def test_grafana_finds_the_dashboard(objects):
+    config_map, board = dashboard(objects)
+
+    assert config_map["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert config_map["metadata"]["annotations"] == {"grafana_folder": "Models"}
+    assert [each["name"] for each in board["templating"]["list"]] == ["datasource", "namespace", "job"]
+    ids = [panel["id"] for panel in board["panels"]]
+    assert len(ids) == len(set(ids))
+
+
+def test_prometheus_scrapes_the_service(objects):
+    monitor = helm.find(objects, "ServiceMonitor")
+    service = helm.find(objects, "Service")
+
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["spec"]["endpoints"] == [
+        {"port": "http", "path": "/metrics", "interval": "15s", "scrapeTimeout": "10s"}
+    ]
+    assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+    assert (
+        helm.find(objects, "Deployment")["spec"]["template"]["metadata"]["annotations"].items()
+        >= {
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": "3000",
+            "prometheus.io/path": "/metrics",
+        }.items()
+    )

@@ -1,0 +1,56 @@
+"""The load of the end-to-end run, without a cluster: it must notice what it is there to notice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import kubernetes_validate
+
+from tests import helm, load
+
+
+def ask(url, stop):
+    """Start the client as its pod would, and wait until it asks."""
+    command = [sys.executable, str(load.SCRIPT), url, str(stop)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "asking\n"
+    return process
+
+
+def result(process, stop):
+    stop.touch()
+    said, _ = process.communicate(timeout=60)
+    return json.loads(said)
+
+
+def test_load_counts_what_was_answered(live_server, tmp_path):
+    process = ask(live_server.url, tmp_path / "stop")
+
+    found = result(process, tmp_path / "stop")
+
+    assert found["sent"] >= 8
+    assert (found["failed"], found["errors"], found["pods"]) == (0, {}, 1)
+
+
+def test_load_counts_every_failure(free_tcp_port, tmp_path):
+    process = ask(f"http://127.0.0.1:{free_tcp_port}", tmp_path / "stop")
+
+    found = result(process, tmp_path / "stop")
+
+    assert found["failed"] == found["sent"] >= 8
+    assert all("Connection refused" in error for error in found["errors"])
+
+
+def test_the_load_pod_meets_the_restricted_standard():
+    pod = load.pod("rust-ml-api:0.1.0", "http://rust-ml-api-service")
+
+    kubernetes_validate.validate(pod, helm.NEWEST, strict=True)
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    [container] = pod["spec"]["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }

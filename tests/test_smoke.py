@@ -1,0 +1,79 @@
+"""`python -m service.smoke`, which `helm test` runs, against a real server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from service import smoke
+
+
+@pytest.fixture
+def weights(live_server, tmp_path):
+    """A weights file whose golden cases carry the labels that this server gives them."""
+    images = np.zeros((3, 28, 28), np.uint8)
+    images[1, 4:24, 13:16] = 255
+    images[2, 8:20, 8:20] = 128
+    labels = np.array([smoke.predict(live_server.url, image) for image in images], np.uint8)
+    return write_weights(tmp_path / "mnist_cnn.pt", images, labels)
+
+
+def write_weights(path, images, labels):
+    np.savez(path.with_suffix(".npz"), images=images, labels=labels)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(path.with_suffix(".npz"), "mnist_cnn/extra/golden.npz")
+    return path
+
+
+def test_the_bundled_weights_see_their_own_golden_cases_right(live_server, capsys):
+    assert smoke.main([live_server.url]) == 0
+    assert capsys.readouterr().out == "20 of 20 digits are right\n"
+
+
+def test_a_service_that_sees_every_digit_right_passes(live_server, weights, capsys):
+    assert smoke.main([live_server.url, "--model", str(weights)]) == 0
+    assert capsys.readouterr().out == "3 of 3 digits are right\n"
+
+
+def test_one_wrong_digit_fails(live_server, weights, tmp_path, capsys):
+    cases = smoke.read_golden_cases(weights)
+    labels = cases.labels.copy()
+    labels[1] = (labels[1] + 1) % 10
+    wrong = write_weights(tmp_path / "wrong.pt", cases.images, labels)
+
+    assert smoke.main([live_server.url, "--model", str(wrong)]) == 1
+    assert capsys.readouterr().out == (
+        f"case 1: expected {labels[1]}, got {cases.labels[1]}\n2 of 3 digits are right\n"
+    )
+
+
+def test_a_service_that_is_not_there_fails_with_a_line(weights, free_tcp_port, capsys):
+    assert smoke.main([f"http://127.0.0.1:{free_tcp_port}", "--model", str(weights)]) == 1
+    assert "Connection refused" in capsys.readouterr().err
+
+
+def test_a_refusal_is_told(live_server, weights, capsys):
+    assert smoke.main([f"{live_server.url}/nowhere", "--model", str(weights)]) == 1
+    assert f"POST {live_server.url}/nowhere/predict gave 404: " in capsys.readouterr().err
+
+
+def test_a_file_without_golden_cases_is_told(live_server, tmp_path, capsys):
+    (tmp_path / "x.pt").write_bytes(b"not a ZIP archive")
+
+    assert smoke.main([live_server.url, "--model", str(tmp_path / "x.pt")]) == 1
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/x.pt is not a weights file with golden cases: File is not a zip file\n"
+    )
+
+
+def test_it_starts_without_pytorch(live_server, weights):
+    script = (
+        "import sys; from service import smoke; sys.exit(smoke.main(sys.argv[1:]) or 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, live_server.url, "--model", str(weights)]
+
+    assert subprocess.run(command, timeout=60).returncode == 0
