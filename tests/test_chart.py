@@ -171,11 +171,12 @@ def test_all_three_probes_ask_healthz_on_the_named_port():
 
 
 def test_threads_come_from_the_cpu_limit():
-    assert env()["NUM_THREADS"] == {
+    assert env()["CPU_LIMIT"] == {
         "resourceFieldRef": {"containerName": "rust-ml-api", "resource": "limits.cpu", "divisor": "1"}
     }
     assert env({"settings": {"numThreads": 3}})["NUM_THREADS"] == "3"
-    assert "NUM_THREADS" not in env({"resources": {"limits": {"cpu": None}}}, strict=False)
+    assert "NUM_THREADS" not in env()
+    assert "CPU_LIMIT" not in env({"resources": {"limits": {"cpu": None}}}, strict=False)
 
 
 def test_an_idle_pod_leaves_the_autoscalers_memory_target_alone():
@@ -202,7 +203,7 @@ def test_an_update_of_five_pods_fits_a_minikube_of_two_cpus():
 
 
 def test_every_setting_of_the_service_is_a_value_with_the_same_default():
-    given_elsewhere = {"PORT", "MODEL_PATH", "MODEL_SHA256", "NUM_THREADS", "API_KEYS_FILE"}
+    given_elsewhere = {"CPU_LIMIT", "PORT", "MODEL_PATH", "MODEL_SHA256", "NUM_THREADS", "API_KEYS_FILE"}
     defaults = {name.upper(): getattr(Settings(), name) for name in Settings.__dataclass_fields__}
     variables = env()
 

@@ -5,19 +5,16 @@ maxBatchSize becomes MAX_BATCH_SIZE. An empty one is left out, and the service's
 {{- define "rust-ml-api.env" -}}
 - name: PORT
   value: "3000"
-{{- if .Values.settings.numThreads }}
-- name: NUM_THREADS
-  value: {{ .Values.settings.numThreads | toJson | quote }}
-{{- else if dig "limits" "cpu" "" .Values.resources }}
-# The CPU limit, rounded up to whole cores by the kubelet.
-- name: NUM_THREADS
+{{- if dig "limits" "cpu" "" .Values.resources }}
+# In whole CPUs: the kubelet rounds up. The service chooses its threads by it.
+- name: CPU_LIMIT
   valueFrom:
     resourceFieldRef:
       containerName: {{ .Chart.Name }}
       resource: limits.cpu
       divisor: "1"
 {{- end }}
-{{- range $key, $value := omit .Values.settings "numThreads" }}
+{{- range $key, $value := .Values.settings }}
 {{- if not (or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq $value ""))) }}
 - name: {{ snakecase $key | upper }}
   value: {{ include "rust-ml-api.envValue" $value }}
