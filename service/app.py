@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import codec, errors
 from service.batcher import Batcher, batch_sizes
@@ -57,6 +57,20 @@ class Application(Starlette):
             lifespan=_lifespan(settings, self._metrics),
         )
         self.router.redirect_slashes = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope; a start that fails for want of good weights is told in one line."""
+        if scope["type"] != "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+
+        async def terse(message: Message) -> None:
+            _, known, sentence = (
+                message.get("message", "").rstrip().rpartition("service.model.InvalidModel: ")
+            )
+            await send({**message, "message": sentence} if known else message)
+
+        await super().__call__(scope, receive, terse)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return what every request passes through."""
@@ -101,11 +115,13 @@ def _lifespan(
 
 def _num_threads(settings: Settings) -> int:
     if settings.num_threads is not None:
-        logger.info("the model runs on %d threads (NUM_THREADS)", settings.num_threads)
-        return settings.num_threads
-    limit, source = cpu_limit()
-    threads = threads_for(limit)
-    logger.info("the model runs on %d threads (%s: %g CPUs)", threads, source, limit)
+        threads, reason = settings.num_threads, "NUM_THREADS"
+    elif settings.cpu_limit is not None:
+        threads, reason = threads_for(settings.cpu_limit), f"CPU_LIMIT: {settings.cpu_limit:g} CPUs"
+    else:
+        limit, source = cpu_limit()
+        threads, reason = threads_for(limit), f"{source}: {limit:g} CPUs"
+    logger.info("batches are computed by %d thread(s) (%s)", threads, reason)
     return threads
 
 

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
+MAX_THREADS = 4
 
 
 def cpu_limit(cgroup_root: Path = CGROUP_ROOT) -> tuple[float, str]:
@@ -24,11 +25,12 @@ def cpu_limit(cgroup_root: Path = CGROUP_ROOT) -> tuple[float, str]:
 
 
 def threads_for(limit: float) -> int:
-    """Return the whole number of threads that a CPU limit pays for, one at least.
+    """Return how many threads should compute a batch under a CPU limit.
 
-    Rounded up, as Kubernetes does when it passes ``limits.cpu`` through the downward API.
+    One CPU is left to the event loop, which does more of the work than the network; and kernels this small
+    wait for each other longer than they compute once they are cut in many parts.
     """
-    return max(1, math.ceil(limit))
+    return min(max(1, math.floor(limit) - 1), MAX_THREADS)
 
 
 def _quota(root: Path) -> tuple[float | None, str]:

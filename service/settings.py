@@ -34,8 +34,11 @@ class Settings:
     port: int = _setting(3000, "TCP port to listen on; 0 picks a free one", low=0, high=65535)
     model_path: Path = _setting(BUNDLED_MODEL, "weights file to serve")
     model_sha256: str = _setting("", "refuse a weights file with any other SHA-256 (hex); empty: take any")
+    cpu_limit: float | None = _setting(
+        None, "CPUs this container may use; empty: what its control group says", low=0.001, high=1024
+    )
     num_threads: int | None = _setting(
-        None, "threads that compute one batch; empty: the container's CPU limit", low=1, high=1024
+        None, "threads that compute one batch; empty: one CPU less than the limit, 1 to 4", low=1, high=1024
     )
     max_batch_size: int = _setting(64, "images in one forward pass, at most", low=1, high=1024)
     max_queue_size: int = _setting(1024, "requests that may wait for the model", low=1, high=1_000_000)
@@ -81,7 +84,7 @@ def _parse(name: str, text: str, type_: str, metadata: Mapping[str, Any]) -> Any
         if choices and text.lower() not in choices:
             raise InvalidSetting(f"{name} is {text!r}; expected one of: {', '.join(choices)}")
         return text.lower() if choices else text
-    number, kind = (float, "a number") if type_ == "float" else (int, "a whole number")
+    number, kind = (float, "a number") if type_.startswith("float") else (int, "a whole number")
     try:
         value = number(text)
     except ValueError:

@@ -1,0 +1,81 @@
+"""The decoder against a slow and obvious one, on bodies that Hypothesis makes up."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.codec import BINARY, JSON, Decoder, encode
+from service.errors import InvalidBody, InvalidImage, ServiceError
+from service.model import Card, Prediction
+
+pixel = st.one_of(st.integers(0, 1), st.floats(0, 1, width=32))
+image = st.lists(pixel, min_size=1, max_size=40).map(lambda some: (some * 784)[:784])
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.text(max_size=6) | st.just("image"), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(image)
+@settings(max_examples=25)
+def test_both_forms_decode_to_what_was_sent(pixels):
+    decoder = Decoder()
+    nested = np.array(pixels, dtype=object).reshape(28, 28).tolist()
+
+    for form in (pixels, nested):
+        np.testing.assert_array_equal(
+            decoder.decode(JSON, json.dumps({"image": form}).encode()), np.array(pixels, float)
+        )
+
+
+@given(anything)
+@settings(max_examples=300)
+def test_any_json_is_an_image_or_a_refusal(value):
+    decoder = Decoder()
+
+    try:
+        decoded = decoder.decode(JSON, json.dumps(value).encode())
+    except (InvalidBody, InvalidImage) as refusal:
+        assert refusal.detail
+    else:
+        assert decoded.shape == (784,)
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=300)
+def test_any_bytes_are_refused_and_leave_the_decoder_usable(body):
+    decoder = Decoder()
+
+    for content_type in (JSON, BINARY):
+        with pytest.raises(ServiceError):
+            decoder.decode(content_type, body)
+
+    assert decoder.decode(JSON, b'{"image": [%s0]}' % (b"0," * 783)).shape == (784,)
+
+
+def test_binary_pixels_are_scaled_like_json_ones():
+    pixels = np.arange(784, dtype=np.uint8)
+
+    decoded = Decoder().decode(BINARY, pixels.tobytes())
+
+    np.testing.assert_array_equal(decoded.astype(np.float32), pixels.astype(np.float32) / np.float32(255))
+
+
+def test_a_prediction_is_encoded_whole():
+    probabilities = np.array([0.75, 0.25] + [0.0] * 8, np.float32)
+
+    assert json.loads(encode(Prediction(0, 0.75, probabilities, Card("digits", "v1", {})))) == {
+        "digit": 0,
+        "confidence": 0.75,
+        "probabilities": [0.75, 0.25, 0, 0, 0, 0, 0, 0, 0, 0],
+        "model": {"name": "digits", "version": "v1"},
+    }

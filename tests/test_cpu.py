@@ -1,0 +1,53 @@
+"""Threads come from the container's CPU limit, not from the node's size."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from service.cpu import cpu_limit, threads_for
+
+
+@pytest.fixture
+def big_node(monkeypatch):
+    """A node with 64 cores."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+
+
+def cgroup_v1(root, quota):
+    (root / "cpu").mkdir()
+    (root / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (root / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+
+
+@pytest.mark.parametrize(
+    ("cpu_max", "limit"), [("100000 100000", 1), ("50000 100000", 0.5), ("250000 100000", 2.5)]
+)
+def test_cgroup_v2_limits(big_node, tmp_path, cpu_max, limit):
+    (tmp_path / "cpu.max").write_text(f"{cpu_max}\n")
+
+    assert cpu_limit(tmp_path) == (limit, "cgroup v2 cpu.max")
+
+
+def test_cgroup_v1_limits(big_node, tmp_path):
+    cgroup_v1(tmp_path, 150000)
+
+    assert cpu_limit(tmp_path) == (1.5, "cgroup v1 cpu.cfs_quota_us")
+
+
+def test_without_a_limit_the_affinity_mask_counts(big_node, tmp_path):
+    assert cpu_limit(tmp_path) == (64, "CPU affinity")
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert cpu_limit(tmp_path) == (64, "CPU affinity")
+
+
+def test_cgroup_v1_without_a_quota(big_node, tmp_path):
+    cgroup_v1(tmp_path, -1)
+
+    assert cpu_limit(tmp_path) == (64, "CPU affinity")
+
+
+@pytest.mark.parametrize(("limit", "threads"), [(0.5, 1), (1, 1), (1.5, 1), (2, 1), (3, 2), (4, 3), (64, 4)])
+def test_one_cpu_is_left_to_the_event_loop(limit, threads):
+    assert threads_for(limit) == threads

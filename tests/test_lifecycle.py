@@ -1,0 +1,63 @@
+"""The process: it starts whole or not at all, says what it decided, and leaves when told to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import requests
+
+from service.settings import Settings
+from tests.server import Server
+from tests.test_predict import ZEROS, post
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_sigterm_ends_an_idle_server_with_success(start_server):
+    server = start_server()
+    post(server, {"image": ZEROS})
+
+    assert server.terminate() == 0
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{server.url}/healthz", timeout=5)
+
+
+def test_weights_that_cannot_be_served_stop_the_start(tmp_path):
+    rubbish = tmp_path / "rubbish.pt"
+    rubbish.write_bytes(b"not a model")
+
+    server = Server(tmp_path / "server.log", {"MODEL_PATH": rubbish})
+
+    assert server.process.wait(60) != 0
+    complaints = [line["message"] for line in server.lines() if line["level"] == "ERROR"]
+    assert complaints == [
+        f"{rubbish} is no TorchScript archive, or it is cut short",
+        "Application startup failed. Exiting.",
+    ]
+    assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("environment", "decision"),
+    [
+        ({"NUM_THREADS": 3}, "batches are computed by 3 thread(s) (NUM_THREADS)"),
+        ({"CPU_LIMIT": 3.5}, "batches are computed by 2 thread(s) (CPU_LIMIT: 3.5 CPUs)"),
+    ],
+    ids=["set", "limit"],
+)
+def test_the_choice_of_threads_is_logged(start_server, environment, decision):
+    server = start_server(**environment)
+
+    assert decision in [line["message"] for line in server.lines()]
+
+
+def test_log_lines_are_json_off_a_terminal(live_server):
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in live_server.lines())
+
+
+def test_every_setting_is_in_the_readme():
+    documented = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", README.read_text(), flags=re.MULTILINE))
+
+    assert documented == {name.upper() for name in Settings.__dataclass_fields__}

@@ -1,0 +1,73 @@
+"""``/metrics``: each figure moves when it should, and by how much."""
+
+from __future__ import annotations
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.test_predict import ZEROS, post
+
+
+def scrape(server):
+    """Return the value of every sample, by name and labels."""
+    text = requests.get(f"{server.url}/metrics", timeout=10).text
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def labelled(name, /, **labels):
+    return (name, *sorted(labels.items()))
+
+
+def test_a_prediction_moves_every_figure_of_its_way(start_server, digits):
+    server = start_server()
+    before = scrape(server)
+
+    for _ in range(3):
+        post(server, {"image": (digits[0] / 255).ravel().tolist()})
+
+    after = scrape(server)
+    moved = {key: after[key] - before.get(key, 0) for key in after}
+    assert moved[labelled("http_requests_total", route="/predict", method="POST", status="200")] == 3
+    assert moved[labelled("predictions_total", digit="7")] == 3
+    for name in (
+        "inference_queue_wait_seconds",
+        "inference_batch_size",
+        "inference_duration_seconds",
+        "prediction_confidence",
+        "input_mean_ink",
+    ):
+        assert moved[(f"{name}_count",)] == 3, name
+        assert moved[labelled(f"{name}_bucket", le="+Inf")] == 3, name
+        assert moved[(f"{name}_sum",)] > 0, name
+    assert moved[labelled("inference_batch_size_bucket", le="1.0")] == 3
+    assert abs(moved[("input_mean_ink_sum",)] / 3 - digits[0].mean() / 255) < 1e-6
+    assert moved[labelled("http_request_duration_seconds_count", route="/predict")] == 3
+    assert after[("http_requests_in_flight",)] == 1  # the scrape itself
+    assert after[("inference_queue_depth",)] == 0
+    assert after[("process_resident_memory_bytes",)] > 0
+
+
+def test_a_refusal_counts_as_one_and_as_no_prediction(start_server):
+    server = start_server()
+
+    post(server, {"image": [2, *ZEROS[1:]]})
+    post(server, b"{")
+    post(server, {"image": ZEROS}, "text/plain")
+    requests.get(f"{server.url}/secret/{'x' * 50}", timeout=10)
+
+    figures = scrape(server)
+    for reason in ("invalid-image", "invalid-body", "unsupported-media-type"):
+        assert figures[labelled("requests_rejected_total", reason=reason)] == 1
+    assert figures[labelled("http_requests_total", route="unknown", method="GET", status="404")] == 1
+    assert sum(value for key, value in figures.items() if key[0] == "predictions_total") == 0
+    assert figures[("input_mean_ink_count",)] == 0
+
+
+def test_the_model_that_serves_is_named(live_server):
+    version = post(live_server, {"image": ZEROS}).json()["model"]["version"]
+
+    assert scrape(live_server)[labelled("model_info", name="mnist-cnn", version=version)] == 1
