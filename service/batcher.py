@@ -16,7 +16,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import SimpleQueue
 from types import TracebackType
@@ -26,8 +27,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from service.archive import Card
 from service.errors import ModelUnavailable, QueueFull, QueueTimeout, RequestAbandoned, ServiceError
-from service.model import Card, Prediction
+from service.model import Prediction
 from service.pixels import PIXELS, Image, check_pixels, in_range
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ Abandoned = Callable[[], Awaitable[object]]
 # longer than this is worth asking whether its client is still there.
 SWEEP_SECONDS = 0.05
 
+DONE = object()  # what a warm-up ends with
+
 
 class BatchModel(Protocol):
     """What the batcher needs of a model."""
@@ -48,8 +52,8 @@ class BatchModel(Protocol):
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits, shape (N, 10), for images of shape (N, 784)."""
 
-    def warm_up(self) -> None:
-        """Run every batch size until it runs at full speed."""
+    def warm_up(self) -> Iterator[None]:
+        """Run every batch size until it runs at full speed, a few milliseconds a step."""
 
 
 class Observer(Protocol):
@@ -157,20 +161,27 @@ class Batcher:
         return time.monotonic() - self._running.started if self._running else 0.0
 
     async def install(self, model: BatchModel) -> None:
-        """Warm a model up in the thread that will run it, then let it serve every batch from then on."""
-        installed: asyncio.Future[None] = self._loop.create_future()
+        """Warm a model up in the thread that will run it, then let it serve every batch from then on.
+
+        The steps of its warm-up take turns with the batches, so that nobody waits for all of them.
+        """
+        steps = model.warm_up()
+        while await self._run_in_thread(lambda: next(steps, DONE)) is not DONE:
+            pass
+        self._model = model
+
+    async def _run_in_thread(self, step: Callable[[], object]) -> object:
+        result: Future[object] = Future()
 
         def job() -> None:
-            try:
-                model.warm_up()
-            except Exception as error:
-                self._loop.call_soon_threadsafe(installed.set_exception, error)
-            else:
-                self._loop.call_soon_threadsafe(installed.set_result, None)
+            if result.set_running_or_notify_cancel():
+                try:
+                    result.set_result(step())
+                except Exception as error:
+                    result.set_exception(error)
 
         self._jobs.put(job)
-        await installed
-        self._model = model
+        return await asyncio.wrap_future(result)
 
     def submit(self, image: Image, *, abandoned: Abandoned | None = None) -> asyncio.Future[Prediction]:
         """Queue an image, shape (784,); the future resolves to its prediction.
