@@ -66,7 +66,7 @@ class Application(Starlette):
 
         async def terse(message: Message) -> None:
             _, known, sentence = (
-                message.get("message", "").rstrip().rpartition("service.model.InvalidModel: ")
+                message.get("message", "").rstrip().rpartition("service.archive.InvalidModel: ")
             )
             await send({**message, "message": sentence} if known else message)
 
