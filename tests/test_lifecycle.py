@@ -33,7 +33,7 @@ def test_weights_that_cannot_be_served_stop_the_start(tmp_path):
     assert server.process.wait(60) != 0
     complaints = [line["message"] for line in server.lines() if line["level"] == "ERROR"]
     assert complaints == [
-        f"{rubbish} is no TorchScript archive, or it is cut short",
+        f"{rubbish} is not a TorchScript archive",
         "Application startup failed. Exiting.",
     ]
     assert "Traceback" not in server.log.read_text()
