@@ -7,7 +7,7 @@ OUT ?= runs/latest
 venv := .venv/bin
 install := $(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test train lint image image-training manifests package e2e clean
+.PHONY: serve test train lint image image-training manifests bench package e2e help clean
 
 serve: .venv/.serve  ## Serve the bundled weights on http://localhost:3000
 	$(venv)/python -m service
@@ -33,11 +33,17 @@ image-training:  ## Build the training image
 manifests: .venv/.dev  ## Render the chart for kubectl apply -f build/
 	$(venv)/python -m tests.helm manifests build
 
+bench: .venv/.bench  ## Measure the service beside its peers, with wrk: make bench [BENCH=--write]
+	$(venv)/python -m benchmarks $(BENCH)
+
 package: .venv/.dev  ## Pack the chart into dist/
 	$(venv)/python -m tests.helm package dist
 
 e2e: .venv/.dev  ## Prove the chart on the current cluster, with an image that it has: make e2e [IMAGE=name:tag]
 	$(venv)/python -m tests.e2e --image $(IMAGE)
+
+help:  ## List these commands
+	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 clean:  ## Remove everything that make created
 	rm -rf .venv build dist
@@ -51,4 +57,8 @@ clean:  ## Remove everything that make created
 
 .venv/.dev: .venv/bin/python setup.cfg constraints.txt
 	$(install) --editable '.[training,test,lint]'
+	touch $@ .venv/.serve
+
+.venv/.bench: .venv/bin/python setup.cfg constraints.txt
+	$(install) --editable '.[benchmark]'
 	touch $@ .venv/.serve
