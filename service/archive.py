@@ -87,8 +87,9 @@ class Archive:
                 warnings.filterwarnings("ignore", message="`torch.jit")
                 load: Any = torch.jit.load
                 module: torch.jit.ScriptModule = load(io.BytesIO(self.data), map_location="cpu")
-        except (RuntimeError, ValueError) as error:
-            raise InvalidModel(f"holds no TorchScript: {str(error).splitlines()[0]}") from None
+        except Exception as error:  # whatever PyTorch makes of what may be anything
+            reason = (str(error) or repr(error)).splitlines()[0]
+            raise InvalidModel(f"holds no TorchScript that can be loaded: {reason}") from None
         return module.eval()
 
 
@@ -113,7 +114,10 @@ def file_sha256(path: Path) -> str:
     Raises:
         InvalidModel: it can't be read, or is too large.
     """
-    return hashlib.sha256(_read(path)).hexdigest()
+    try:
+        return hashlib.sha256(_read(path)).hexdigest()
+    except InvalidModel as error:
+        raise InvalidModel(f"{path} {error}") from None
 
 
 def _read(path: Path) -> bytes:
@@ -191,8 +195,8 @@ def _read_golden(data: bytes) -> Golden:
     except (*_DAMAGE, InvalidModel, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
         raise InvalidModel(f"has a {GOLDEN} that can't be read: {error}") from None
     for name, array, dtype, shape in (
-        ("images", images, "uint8", (len(images), SIDE, SIDE)),
-        ("logits", logits, "float32", (len(images), CLASSES)),
+        ("images", images, "uint8", (*images.shape[:1], SIDE, SIDE)),
+        ("logits", logits, "float32", (*images.shape[:1], CLASSES)),
     ):
         if array.dtype != dtype or array.shape != shape:
             found = f"{array.dtype} {list(array.shape)}"

@@ -121,8 +121,8 @@ def _prove(archive: Archive, size: int) -> torch.jit.ScriptModule:
 def _run(module: torch.jit.ScriptModule, images: torch.Tensor) -> NDArray[np.float32]:
     try:
         logits = module(images)
-    except (RuntimeError, AttributeError) as error:  # AttributeError: it has no forward
-        reason = str(error).strip().splitlines()[-1].removeprefix("RuntimeError: ")
+    except Exception as error:  # torch.jit.Error is one; a module can raise whatever its author chose
+        reason = (str(error).strip() or repr(error)).splitlines()[-1].removeprefix("RuntimeError: ")
         raise InvalidModel(f"does not take float32 {list(images.shape)}: {reason}") from None
     if not isinstance(logits, torch.Tensor):
         raise InvalidModel(f"gives a {type(logits).__name__}; expected a tensor, float32 [N, {CLASSES}]")
