@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import subprocess
@@ -15,18 +14,27 @@ import pytest
 import torch
 
 from tests.training_sample import unpack_sample
-from training.__main__ import choose_device, make_folder
+from training import checkpoint
+from training.corruptions import KINDS
 from training.data import load_mnist, split
+from training.distributed import choose_device
 from training.errors import TrainingError
+from training.files import make_folder, write_bytes
+from training.model import DigitNet
+from training.train import Recipe, Trainer
+
+CPU = torch.device("cpu")
+# Enough steps on 300 images to learn something.
+OPTIONS = ["--validation", "100", "--epochs", "4", "--batch-size", "25", "--defects", "0"]
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "SOURCE_DATE_EPOCH": "1700000000"}
 
 
-def train(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "training", "--threads", "1", *arguments],
-        capture_output=True,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "SOURCE_DATE_EPOCH": "1700000000", **environment},
-    )
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "training", "--threads", "1", *arguments]
+
+
+def train(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, env=ENVIRONMENT)
 
 
 def load(path: Path) -> tuple[torch.jit.ScriptModule, dict[str, Any], dict[str, Any]]:
@@ -43,12 +51,11 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run: four epochs on 300 images, enough to learn something."""
+    """The folder of a finished run."""
     folder = tmp_path_factory.mktemp("run")
-    options = ["--validation", "100", "--epochs", "4", "--batch-size", "25", "--defects", "0"]
-    finished = train("--data", str(sample), "--out", str(folder), *options)
+    finished = train("--data", str(sample), "--out", str(folder), *OPTIONS)
     assert finished.returncode == 0, finished.stderr
-    assert "epoch 4/4" in finished.stderr
+    assert "student 4/4" in finished.stderr
     assert "accuracy=" in finished.stderr
     return folder
 
@@ -60,7 +67,19 @@ def test_run_writes_weights_and_metrics(run: Path) -> None:
     assert [epoch["epoch"] for epoch in metrics["epochs"]] == [1, 2, 3, 4]
     assert all(0 <= epoch["validation_accuracy"] <= 1 for epoch in metrics["epochs"])
     assert set(metrics["forward_microseconds_per_image"]) == {"1", "8", "32", "64"}
+    assert len(metrics["corruptions"]) == 20
     assert (run / "mnist_cnn.pt").stat().st_size < 1024 * 1024
+
+
+def test_run_explains_itself(run: Path) -> None:
+    card = json.loads((run / "model.json").read_text())
+    page = (run / "MODEL_CARD.md").read_text()
+
+    assert page.startswith(f"# mnist-cnn {card['version']}\n")
+    assert f"| accuracy on 200 test images | {card['metrics']['test_accuracy']:.2%} |" in page
+    assert all(f"\n| {kind} | " in page for kind in KINDS)
+    for picture in ("learning_curves", "confusion_matrix", "reliability_diagram", "worst_mistakes"):
+        assert (run / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_weights_file_carries_its_card(run: Path) -> None:
@@ -97,17 +116,76 @@ def test_weights_file_is_folded_and_names_no_place(run: Path) -> None:
     assert str(Path(__file__).parents[1]).encode() not in (run / "mnist_cnn.pt").read_bytes()
 
 
-def test_same_seed_gives_the_same_file(sample: Path, tmp_path: Path) -> None:
-    digests = set()
+def test_resumed_run_ends_as_an_uninterrupted_one(run: Path, sample: Path, tmp_path: Path) -> None:
+    whole = ["--data", str(sample), "--out", str(tmp_path), *OPTIONS]
+    with subprocess.Popen(command(*whole), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        assert process.stderr is not None
+        while "student 3/4" not in process.stderr.readline(80):
+            assert process.poll() is None, "the run ended before it could be interrupted"
+        process.kill()
+    assert not (tmp_path / "mnist_cnn.pt").exists()
 
-    for name in ("one", "two"):
-        finished = train(
-            "--data", str(sample), "--out", str(tmp_path / name), "--validation", "50", "--dry-run"
-        )
-        assert finished.returncode == 0, finished.stderr
-        digests.add(hashlib.sha256((tmp_path / name / "mnist_cnn.pt").read_bytes()).hexdigest())
+    finished = train(*whole, "--resume")
 
-    assert len(digests) == 1
+    assert finished.returncode == 0, finished.stderr
+    assert "student 1/4" not in finished.stderr
+    assert "student 4/4" in finished.stderr
+    assert (tmp_path / "mnist_cnn.pt").read_bytes() == (run / "mnist_cnn.pt").read_bytes()
+
+
+def test_resume_with_other_options_is_refused(run: Path, sample: Path) -> None:
+    digits = load_mnist(sample, download=False).train
+    trainer = Trainer(DigitNet(), digits, Recipe(epochs=4, batch_size=25, defects=0, lr=0.5), device=CPU)
+
+    with pytest.raises(TrainingError, match=f"was trained with lr {Recipe().lr}; give the same or leave out"):
+        checkpoint.resume(trainer, run / "student.state")
+
+
+def test_resume_from_a_broken_file_is_refused(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "student.state").write_bytes(b"PK broken")
+    trainer = Trainer(DigitNet(), load_mnist(sample, download=False).train, Recipe(), device=CPU)
+
+    with pytest.raises(TrainingError, match="leave out --resume to start again"):
+        checkpoint.resume(trainer, tmp_path / "student.state")
+
+
+# Three Python processes import torch here, each in its own time.
+@pytest.mark.timeout(300)
+def test_two_processes_with_a_teacher_train_one_model(sample: Path, tmp_path: Path) -> None:
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "-m",
+        "training",
+    ]
+    options = [
+        "--threads",
+        "1",
+        "--data",
+        str(sample),
+        "--out",
+        str(tmp_path),
+        "--teachers",
+        "1",
+        "--dry-run",
+    ]
+
+    finished = subprocess.run(
+        [*torchrun, *options, "--validation", "100", "--batch-size", "32"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT | {"OMP_NUM_THREADS": "1"},
+    )
+
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("images to learn from") == 1
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["processes"] == 2
+    assert metrics["training"]["teachers"] == 1
+    assert (tmp_path / "teacher-1.state").exists()
 
 
 def test_bundled_weights_read_the_ready_made_digits() -> None:
@@ -190,3 +268,13 @@ def test_unwritable_output_is_refused_before_training(tmp_path: Path) -> None:
 
     with pytest.raises(TrainingError, match="choose another --out"):
         make_folder(tmp_path / "file" / "out")
+
+
+def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / ".file.part").symlink_to("/dev/full")
+
+    with pytest.raises(TrainingError, match=r"cannot write .*: No space left on device; choose another"):
+        write_bytes(tmp_path / "file", b"new")
+
+    assert (tmp_path / "file").read_bytes() == b"old"

@@ -8,12 +8,19 @@ Read MNIST that is there already, and train on all 60,000 images with the temper
 
     python -m training --data DIR --out runs/final --validation 0 --temperature 0.9
 
-See in a few steps that everything works:
+Train five larger networks first, and let them teach:
 
+    python -m training --data DIR --out runs/taught --teachers 5 --device cuda
+
+Go on after an interruption; share the work between two processes; see in a few steps that all works:
+
+    python -m training --data DIR --out runs/first --resume
+    torchrun --nproc-per-node=2 -m training --data DIR --out runs/first
     python -m training --data DIR --out runs/try --dry-run
 
-The run folder holds the weights file, `metrics.json` and `model.json`. Choices are made on the validation
-images, always the same ones; the test images are looked at once, when training is over.
+The run folder holds the weights file, `metrics.json`, `model.json`, `MODEL_CARD.md`, pictures, and what
+`--resume` needs. Choices are made on the validation images, always the same ones; the test images are looked
+at once, when training is over.
 """
 
 from __future__ import annotations
@@ -24,160 +31,188 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import nn
 
-from training.calibration import accuracy, expected_calibration_error, fit_temperature
-from training.data import load_mnist, split
+from training import checkpoint, distributed, plots
+from training.calibration import fit_temperature
+from training.card import as_markdown, model_card
+from training.data import Dataset, Digits, load_mnist, split
 from training.errors import TrainingError
-from training.export import (
-    FILE_NAME,
-    as_json,
-    check_agreement,
-    forward_microseconds,
-    frozen,
-    golden_cases,
-    model_card,
-    write_bytes,
-    write_weights,
-)
-from training.model import DigitNet, content_hash, divide_logits, parameter_count, predict
+from training.evaluate import corruption_accuracy, exported_logits, forward_microseconds, mean, scores
+from training.export import FILE_NAME, check_agreement, frozen, golden_cases, write_weights
+from training.files import as_json, make_folder, write_bytes
+from training.model import STUDENT, TEACHER, DigitNet, divide_logits, predict
 from training.options import parse
-from training.train import Recipe, Trainer
+from training.train import Epoch, Recipe, Trainer
 
 
 def main() -> None:
-    """Parse the command line, run, and turn a TrainingError into one line and exit status 1."""
+    """Run the command line, and turn a TrainingError into one line and exit status 1."""
     options = parse(sys.argv[1:])
     try:
         run(options)
     except TrainingError as error:
         raise SystemExit(f"training: {error}") from None
     except KeyboardInterrupt:
-        raise SystemExit("training: interrupted") from None
+        raise SystemExit("training: interrupted; the same command with --resume goes on") from None
 
 
 def run(options: argparse.Namespace) -> None:
-    """Data, training, calibration, evaluation, export: in this order."""
-    started = time.perf_counter()
-    device = choose_device(options.device)
-    # Torch counts the machine's cores; more threads than this process may use would spin in each other's way.
-    torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
+    """Data, training, calibration, evaluation and export, in this order."""
+    # Torch counts the machine's cores; threads beyond those this process may use spin in each other's way.
+    torch.set_num_threads(options.threads or distributed.cores())
+    # cuBLAS needs this before its first call, or it refuses to be deterministic.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
-    make_folder(options.out)
+    with distributed.joined(options.device) as device:
+        make_folder(options.out)
+        data = read_data(options)
+        learning, validation = split(data.train, options.validation)
+        started = time.perf_counter()
+        model, history = learn(options, learning, validation, device)
+        seconds = time.perf_counter() - started
+        if distributed.rank() == 0:
+            temperature = calibrate(options, model, validation)
+            conclude(options, model, history, data, validation, temperature, device, seconds)
 
-    # Data.
-    downloads = options.data is None
-    folder = Path("data") if downloads else options.data
-    data = load_mnist(folder, download=downloads, check=not options.any_data)
-    learning, validation = split(data.train, options.validation)
-    sizes = [f"{len(part):,}" for part in (learning, validation, data.test)]
-    print("{} images to learn from, {} to choose by, {} to test".format(*sizes))
 
-    # Training.
+def read_data(options: argparse.Namespace) -> Dataset:
+    """MNIST from the folder that was named, or downloaded."""
+    with distributed.leader_first():
+        folder = options.data or Path("data")
+        return load_mnist(folder, download=options.data is None, check=not options.any_data)
+
+
+def learn(
+    options: argparse.Namespace, learning: Digits, validation: Digits, device: torch.device
+) -> tuple[DigitNet, list[Epoch]]:
+    """Train the teachers, if any, and then the network that is served."""
     recipe = recipe_of(options)
+    print_once(f"{len(learning):,} images to learn from, {len(validation):,} to choose by")
+    teachers: list[DigitNet] = []
+    for number in range(1, options.teachers + 1):
+        own = dataclasses.replace(recipe, seed=recipe.seed + 1000 * number)
+        teacher, _ = learn_one(f"teacher-{number}", TEACHER, own, learning, validation, device, options)
+        teachers.append(teacher)
+    return learn_one("student", STUDENT, recipe, learning, validation, device, options, teachers=teachers)
+
+
+def learn_one(
+    name: str,
+    layers: tuple[tuple[int, int, int], ...],
+    recipe: Recipe,
+    learning: Digits,
+    validation: Digits,
+    device: torch.device,
+    options: argparse.Namespace,
+    *,
+    teachers: Sequence[nn.Module] = (),
+) -> tuple[DigitNet, list[Epoch]]:
+    """Train one network, leaving its state behind after every epoch."""
     torch.manual_seed(recipe.seed)
-    trainer = Trainer(DigitNet(), learning, recipe, device=device)
-    model = trainer.run(validation).cpu()
-    trained_seconds = time.perf_counter() - started
+    trainer = Trainer(DigitNet(layers), learning, recipe, device=device, teachers=teachers)
+    state = options.out / f"{name}.state"
+    if options.resume:
+        checkpoint.resume(trainer, state)
 
-    # Calibration: on images that training has not seen, or with what such a run found before.
-    metrics: dict[str, float] = {}
-    temperature = options.temperature
-    if len(validation):
-        logits = predict(model, validation.pixels())
-        temperature = temperature or fit_temperature(logits, validation.labels)
-        metrics |= scores("validation", logits / temperature, validation.labels)
-    temperature = temperature or 1.0
-    divide_logits(model, temperature)
+    def keep(trainer: Trainer) -> None:
+        if distributed.rank() == 0:
+            checkpoint.save(trainer, state)
 
-    # Evaluation, of what will be served: the exported module.
-    module = frozen(model)
-    check_agreement(model, module, data.test.pixels()[:64])
-    logits = exported_logits(module, data.test.pixels())
-    metrics |= scores("test", logits, data.test.labels)
-    speed = forward_microseconds(module)
-
-    # Export.
-    training = dataclasses.asdict(recipe) | {"temperature": temperature, "validation_images": len(validation)}
-    dataset = {
-        "name": "MNIST" if not options.any_data else "custom",
-        "sha256": data.sha256,
-        "train_images": len(learning),
-        "test_images": len(data.test),
-    }
-    card = model_card(model, training=training, dataset=dataset, metrics=metrics)
-    path = options.out / FILE_NAME
-    write_weights(module, card, golden_cases(module, data.test), path)
-    write_bytes(options.out / "model.json", as_json(card).encode())
-    report: dict[str, Any] = {
-        **metrics,
-        "parameters": parameter_count(model),
-        "version": content_hash(model)[:12],
-        "temperature": temperature,
-        "forward_microseconds_per_image": speed,
-        "epochs": [dataclasses.asdict(epoch) for epoch in trainer.history],
-        "training": training,
-        "dataset": dataset,
-        "train_seconds": round(trained_seconds, 1),
-        "total_seconds": round(time.perf_counter() - started, 1),
-        "device": str(device),
-    }
-    write_bytes(options.out / "metrics.json", as_json(report).encode())
-    summary = {name: round(value, 5) for name, value in metrics.items()}
-    print(json.dumps(summary | {"forward_us": speed, "seconds": report["total_seconds"]}, indent=2))
-    print(f"wrote {path} ({path.stat().st_size:,} bytes)")
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of that name, if this machine has it."""
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise TrainingError(f"--device {name} is no device; use cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise TrainingError(
-            f"--device {name}: torch sees no GPU here; leave out --device to train on the CPU"
-        )
-    return device
-
-
-def make_folder(folder: Path) -> None:
-    """Create the folder for results now, so that a bad name does not come up after an hour of training."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise TrainingError(f"cannot write in {folder}: {error.strerror}; choose another --out") from error
+    return trainer.run(validation, after_epoch=keep, title=name), trainer.history
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
     """The options that decide what is learned."""
-    given = vars(options)
     names = {field.name for field in dataclasses.fields(Recipe)}
-    recipe = Recipe(**{name: value for name, value in given.items() if name in names})
+    recipe = Recipe(**{name: value for name, value in vars(options).items() if name in names})
     return dataclasses.replace(recipe, epochs=1, max_steps=5) if options.dry_run else recipe
 
 
-def exported_logits(module: torch.jit.ScriptModule, images: Tensor) -> Tensor:
-    """Logits (N, 10) as the service will compute them."""
-    with torch.inference_mode():
-        return torch.cat([module(batch) for batch in torch.split(images, 500)])
+def calibrate(options: argparse.Namespace, model: DigitNet, validation: Digits) -> float:
+    """Fold a temperature into the model: fitted on images it has not learned from, or found before."""
+    temperature: float | None = options.temperature
+    if temperature is None and len(validation):
+        temperature = fit_temperature(predict(model, validation.pixels()), validation.labels)
+    temperature = temperature or 1.0
+    divide_logits(model, temperature)
+    return temperature
 
 
-def scores(part: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """Accuracy, mean cross entropy and expected calibration error, named after the part of the data."""
-    return {
-        f"{part}_accuracy": accuracy(logits, labels),
-        f"{part}_loss": float(F.cross_entropy(logits, labels)),
-        f"{part}_ece": expected_calibration_error(logits, labels),
+def conclude(
+    options: argparse.Namespace,
+    model: DigitNet,
+    history: list[Epoch],
+    data: Dataset,
+    validation: Digits,
+    temperature: float,
+    device: torch.device,
+    train_seconds: float,
+) -> None:
+    """Evaluate what will be served, the exported module, and write the run folder."""
+    model = model.cpu()
+    module = frozen(model)
+    check_agreement(model, module, data.test.pixels()[:64])
+
+    metrics: dict[str, float] = {}
+    if len(validation):
+        metrics |= scores("validation", exported_logits(module, validation.pixels()), validation.labels)
+        metrics["validation_corruption_accuracy"] = mean(corruption_accuracy(module, validation))
+    logits = exported_logits(module, data.test.pixels())
+    corruptions = corruption_accuracy(module, data.test)
+    metrics |= scores("test", logits, data.test.labels)
+    metrics["test_corruption_accuracy"] = mean(corruptions)
+
+    training = dataclasses.asdict(recipe_of(options))
+    training |= {
+        "teachers": options.teachers,
+        "temperature": temperature,
+        "validation_images": len(validation),
     }
+    dataset = {
+        "name": "custom" if options.any_data else "MNIST",
+        "sha256": data.sha256,
+        "train_images": len(data.train) - len(validation),
+        "test_images": len(data.test),
+    }
+    card = model_card(model, training=training, dataset=dataset, metrics=metrics)
+    report = {
+        **metrics,
+        "version": card["version"],
+        "parameters": card["parameters"],
+        "corruptions": corruptions,
+        "forward_microseconds_per_image": forward_microseconds(module),
+        "epochs": [dataclasses.asdict(epoch) for epoch in history],
+        "training": training,
+        "dataset": dataset,
+        "device": str(device),
+        "processes": distributed.size(),
+        "train_seconds": round(train_seconds, 1),
+    }
+
+    write_weights(module, card, golden_cases(module, data.test), options.out / FILE_NAME)
+    for name, content in {
+        "model.json": as_json(card).encode(),
+        "metrics.json": as_json(report).encode(),
+        "MODEL_CARD.md": as_markdown(card, report).encode(),
+        "learning_curves.png": plots.learning_curves(history),
+        "confusion_matrix.png": plots.confusion_matrix(logits, data.test.labels),
+        "reliability_diagram.png": plots.reliability_diagram(logits, data.test.labels),
+        "worst_mistakes.png": plots.worst_mistakes(logits, data.test),
+    }.items():
+        write_bytes(options.out / name, content)
+    print(json.dumps({name: round(value, 5) for name, value in metrics.items()}, indent=2))
+    print(f"wrote {options.out / FILE_NAME}")
+
+
+def print_once(line: str) -> None:
+    """Print in the first process only."""
+    if distributed.rank() == 0:
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import datetime as dt
 import io
-import json
-import os
-import time
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -21,7 +17,8 @@ from torch import Tensor
 
 from training.data import Digits
 from training.errors import TrainingError
-from training.model import CLASSES, DigitNet, content_hash, parameter_count, predict
+from training.files import as_json, write_bytes
+from training.model import CLASSES, DigitNet, predict
 
 FILE_NAME = "mnist_cnn.pt"
 MAX_BYTES = 1024 * 1024
@@ -53,27 +50,6 @@ def check_agreement(model: DigitNet, module: torch.jit.ScriptModule, images: Ten
                     f"a logit of the exported module is {difference:.2e} from the trained one's"
                 )
     return difference
-
-
-def forward_microseconds(module: torch.jit.ScriptModule, seconds: float = 0.3) -> dict[str, float]:
-    """The time per image of one thread at batch 1, 8, 32 and 64: the best of many rounds, in microseconds."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    result = {}
-    with torch.inference_mode():
-        for size in (1, 8, 32, 64):
-            images = torch.rand(size, 1, 28, 28)
-            for _ in range(20):
-                module(images)
-            best, end = float("inf"), time.perf_counter() + seconds
-            while time.perf_counter() < end:
-                start = time.perf_counter()
-                for _ in range(10):
-                    module(images)
-                best = min(best, time.perf_counter() - start)
-            result[str(size)] = round(best / 10 / size * 1e6, 1)
-    torch.set_num_threads(threads)
-    return result
 
 
 def golden_cases(module: torch.jit.ScriptModule, test: Digits) -> bytes:
@@ -111,28 +87,6 @@ def _npz(arrays: dict[str, np.ndarray[Any, Any]]) -> bytes:
             np.lib.format.write_array(content, array, allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), content.getvalue())
     return buffer.getvalue()
-
-
-def model_card(
-    model: DigitNet, *, training: dict[str, Any], dataset: dict[str, Any], metrics: dict[str, float]
-) -> dict[str, Any]:
-    """The content of `model.json`."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    now = dt.datetime.fromtimestamp(int(epoch), dt.UTC) if epoch else dt.datetime.now(dt.UTC)
-    return {
-        "format": 1,
-        "name": "mnist-cnn",
-        "version": content_hash(model)[:12],
-        "created": now.date().isoformat(),
-        "classes": list(CLASSES),
-        "input": {"name": "image", "shape": [-1, 1, 28, 28], "dtype": "float32", "range": [0, 1]},
-        "output": {"name": "logits", "shape": [-1, len(CLASSES)], "dtype": "float32"},
-        "parameters": parameter_count(model),
-        "training": training,
-        "dataset": dataset,
-        "metrics": metrics,
-        "torch": torch.__version__.split("+")[0],
-    }
 
 
 def write_weights(module: torch.jit.ScriptModule, card: dict[str, Any], golden: bytes, path: Path) -> None:
@@ -180,19 +134,3 @@ def quiet_torchscript() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=r"`?torch\.jit", category=FutureWarning)
         warnings.filterwarnings("ignore", message=r"`?torch\.jit", category=DeprecationWarning)
         yield
-
-
-def as_json(content: dict[str, Any]) -> str:
-    """JSON as this project writes it: indented, keys sorted, a newline at the end."""
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file atomically; raises TrainingError when the disk is full or the folder is not ours."""
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise TrainingError(f"cannot write {path}: {error.strerror}; choose another --out") from error

@@ -15,15 +15,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m training",
         description="Train a digit classifier on MNIST and export the weights file that the service reads.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
 
     def add(name: str, default: object, kind: Callable[[str], object], metavar: str, text: str) -> None:
-        parser.add_argument(name, default=default, type=kind, metavar=metavar, help=text)
+        told = text if default is None else f"{text} (default: {default})"
+        parser.add_argument(name, default=default, type=kind, metavar=metavar, help=told)
 
-    add(
-        "--data", None, Path, "DIR", "folder that holds MNIST/raw; without it, MNIST is downloaded into data/"
-    )
+    add("--data", None, Path, "DIR", "folder that holds MNIST/raw; without it, a download fills data/")
     add("--out", Path("runs/latest"), Path, "DIR", "folder for the results")
     add("--validation", 5000, natural, "N", "training images held out to choose by")
     add("--temperature", None, positive, "T", "divide logits by this; without it, fitted on validation, or 1")
@@ -36,9 +34,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--average", recipe.average, share, "X", "decay of the running average of the weights")
     add("--defects", recipe.defects, share, "X", "share of images spoiled by noise, blur and the like")
     add("--warp", recipe.warp, positive, "X", "strength of rotation, scaling, shift and bending")
+    add("--teachers", 0, natural, "N", "larger networks to train first and to learn from")
+    add("--distillation", recipe.distillation, share, "X", "share of the loss that follows the teachers")
+    add("--softness", recipe.softness, positive, "X", "temperature of that comparison")
     add("--device", "cpu", str, "NAME", "cpu, cuda or cuda:N")
     add("--threads", None, count, "N", "CPU threads; without it, one per core that this process may use")
     flag = parser.add_argument
+    flag("--resume", action="store_true", help="go on from the last finished epoch in the folder of --out")
     flag("--any-data", action="store_true", help="accept images and labels that are not the original MNIST")
     flag("--dry-run", action="store_true", help="one epoch of five steps, to see that everything works")
     return parser.parse_args(arguments)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from training import distributed
 from training.augment import augmentation
 from training.calibration import accuracy
 from training.data import Digits
@@ -28,12 +28,12 @@ class Recipe:
 
     epochs: int = 20
     batch_size: int = 128
-    lr: float = 0.006
+    lr: float = 0.008
     weight_decay: float = 0.02
-    label_smoothing: float = 0.05
+    label_smoothing: float = 0.03
     average: float = 0.998
-    defects: float = 0.3
-    warp: float = 1.0
+    defects: float = 0.4
+    warp: float = 0.8
     distillation: float = 0.9
     softness: float = 2.0
     seed: int = 1
@@ -74,8 +74,8 @@ class Trainer:
         self.images = digits.images.to(device)
         self.labels = digits.labels.to(device)
         self.teachers = list(teachers)
-        self.rank = dist.get_rank() if dist.is_initialized() else 0
-        self.processes = dist.get_world_size() if dist.is_initialized() else 1
+        self.rank = distributed.rank()
+        self.processes = distributed.size()
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.parallel: nn.Module = DistributedDataParallel(self.model) if self.processes > 1 else self.model
         self.averaged = AveragedModel(

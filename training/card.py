@@ -1,0 +1,91 @@
+"""What is said of a model: `model.json` for programs, `MODEL_CARD.md` for people, from the same numbers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import statistics
+from typing import Any
+
+import torch
+
+from training.model import CLASSES, DigitNet, content_hash, parameter_count
+
+
+def model_card(
+    model: DigitNet, *, training: dict[str, Any], dataset: dict[str, Any], metrics: dict[str, float]
+) -> dict[str, Any]:
+    """The content of `model.json`."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    now = dt.datetime.fromtimestamp(int(epoch), dt.UTC) if epoch else dt.datetime.now(dt.UTC)
+    return {
+        "format": 1,
+        "name": "mnist-cnn",
+        "version": content_hash(model)[:12],
+        "created": now.date().isoformat(),
+        "classes": list(CLASSES),
+        "input": {"name": "image", "shape": [-1, 1, 28, 28], "dtype": "float32", "range": [0, 1]},
+        "output": {"name": "logits", "shape": [-1, len(CLASSES)], "dtype": "float32"},
+        "parameters": parameter_count(model),
+        "training": training,
+        "dataset": dataset,
+        "metrics": metrics,
+        "torch": torch.__version__.split("+")[0],
+    }
+
+
+PAGE = """# {name} {version}
+
+Reads one handwritten digit. Made on {created} with PyTorch {torch}.
+
+| | |
+| --- | --- |
+| accuracy on {test_images:,} test images | {test_accuracy:.2%} |
+| mean accuracy on corrupted test images | {test_corruption_accuracy:.2%} |
+| expected calibration error | {test_ece:.2%} |
+| learned numbers | {parameters:,} |
+| time per image, one thread, batch 1 / 8 / 32 | {speed} µs |
+
+## Use
+
+Input: float32 `[N, 1, 28, 28]`, pixels 0 to 1, white ink on black, the digit centred as in MNIST; normalisation is
+inside. Output: float32 logits `[N, 10]`, one for each of the digits 0 to 9; their softmax is the probability.
+
+Meant for single digits, drawn or cut out. It has no answer for what is not a digit: letters, several digits or an
+empty image still give some digit, sometimes with high confidence. MNIST was written by census workers and pupils in
+the United States, and other ways of writing 1, 4, 7 and 9 are rare in it: measure on your own images before you
+rely on it.
+
+## Training
+
+{train_images:,} images of {dataset} (sha256 over the files `{sha256}`), {epochs} epochs, seed {seed}, teachers:
+{teachers}. The exported weights are the running average after the last step; the test images were used once, at the
+end.
+
+## Corrupted images
+
+Accuracy by kind at three strengths, worst kind first.
+
+| kind | weak | medium | strong | mean |
+| --- | --- | --- | --- | --- |
+{kinds}
+"""  # noqa: E501 - the lines of the page, not of the program
+
+
+def as_markdown(card: dict[str, Any], report: dict[str, Any]) -> str:
+    """One page for people, from the content of `model.json` and of `metrics.json`."""
+    rows = []
+    for kind, shares in sorted(report["corruptions"].items(), key=lambda item: statistics.fmean(item[1])):
+        cells = [kind, *(f"{share:.2%}" for share in [*shares, statistics.fmean(shares)])]
+        rows.append(f"| {' | '.join(cells)} |")
+    speed = report["forward_microseconds_per_image"]
+    return PAGE.format(
+        **{name: card[name] for name in ("name", "version", "created", "torch", "parameters")},
+        **{name: card["metrics"][name] for name in ("test_accuracy", "test_corruption_accuracy", "test_ece")},
+        **{name: card["training"][name] for name in ("epochs", "seed", "teachers")},
+        **{name: card["dataset"][name] for name in ("train_images", "test_images")},
+        dataset=card["dataset"]["name"],
+        sha256=card["dataset"]["sha256"][:12],
+        speed=" / ".join(str(speed[size]) for size in ("1", "8", "32")),
+        kinds="\n".join(rows),
+    )

@@ -1,0 +1,38 @@
+"""Writing results so that a reader, or a full disk, never meets half a file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from training.errors import TrainingError
+
+
+def make_folder(folder: Path) -> None:
+    """Create the folder for results now, so that a bad name does not come up after an hour of training."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise TrainingError(f"cannot write in {folder}: {error.strerror}; choose another --out") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file atomically; raises TrainingError when the disk is full or the folder is not ours."""
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise TrainingError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+
+
+def as_json(content: dict[str, Any]) -> str:
+    """JSON as this project writes it: indented, keys sorted, a newline at the end."""
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
