@@ -3,7 +3,13 @@
     ServiceError
     ├── InvalidBody            400  the body is not what its content type promises
     ├── InvalidImage           422  well-formed, but not a 28 x 28 image with pixels in 0..1
+    ├── BlankPicture           422  a picture, but there is nothing on it
+    ├── InvalidOption          422  a query parameter that means nothing
+    ├── Unauthorized           401  no API key, or none that is known
+    ├── UnknownModel           404  the service has one model, and it has another name or version
     ├── BodyTooLarge           413
+    ├── PictureTooLarge        413  more pixels than the limit
+    ├── TooManyImages          413  more images in one request than the limit
     ├── UnsupportedMediaType   415
     ├── QueueFull              503  too many requests wait already
     ├── QueueTimeout           504  waited too long for the model
@@ -17,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import ClassVar
 
 import orjson
 from starlette.responses import Response
@@ -32,6 +39,7 @@ class ServiceError(Exception):
     slug: str
     title: str
     retry_after_seconds: int | None = None
+    headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, detail: str, *, pointer: str | None = None) -> None:
         super().__init__(detail)
@@ -55,12 +63,61 @@ class InvalidImage(ServiceError):
     title = "Not a 28 x 28 image with pixels in 0..1"
 
 
+class BlankPicture(ServiceError):
+    """A picture with nothing on it."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "blank-picture"
+    title = "The picture is blank"
+
+
+class InvalidOption(ServiceError):
+    """A query parameter has a value that it does not take."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid-option"
+    title = "An option has a wrong value"
+
+
+class Unauthorized(ServiceError):
+    """The request shows no API key that is known."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    slug = "unauthorized"
+    title = "An API key is needed"
+    headers: ClassVar[Mapping[str, str]] = {"www-authenticate": 'Bearer realm="rust-ml-api"'}
+
+
+class UnknownModel(ServiceError):
+    """A model, or a version of it, that is not served here."""
+
+    status = HTTPStatus.NOT_FOUND
+    slug = "unknown-model"
+    title = "No such model"
+
+
 class BodyTooLarge(ServiceError):
     """More bytes than the limit."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     slug = "body-too-large"
     title = "The body is too large"
+
+
+class PictureTooLarge(ServiceError):
+    """More pixels than the limit; nothing of the picture was decoded."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    slug = "picture-too-large"
+    title = "The picture has too many pixels"
+
+
+class TooManyImages(ServiceError):
+    """More images in one request than the limit."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    slug = "too-many-images"
+    title = "Too many images in one request"
 
 
 class UnsupportedMediaType(ServiceError):
@@ -103,7 +160,7 @@ class RequestAbandoned(Exception):
 
 def problem(error: ServiceError) -> Response:
     """Render a refusal as a problem details response."""
-    headers = {}
+    headers = dict(error.headers)
     if error.retry_after_seconds is not None:
         headers["retry-after"] = str(error.retry_after_seconds)
     return problem_details(

@@ -1,0 +1,247 @@
+"""Pictures become what the model learned from, whatever made them."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from service.errors import BlankPicture, InvalidBody, PictureTooLarge
+from service.images import read_picture
+from tests.strokes import strokes
+
+MAX_PIXELS = 1 << 24
+SIDE = 280
+
+
+def save(picture: Image.Image, format_: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, format_, **options)
+    return file.getvalue()
+
+
+def read(picture: Image.Image, format_: str = "PNG", **options: object) -> NDArray[np.float32]:
+    return read_picture(save(picture, format_, **options), MAX_PIXELS)
+
+
+def scatter(digit: NDArray[np.uint8], seed: int) -> Image.Image:
+    """Blow a digit up, black on white, to a random size at a random place of 280 x 280 pixels."""
+    random = np.random.default_rng(seed)
+    side = int(random.uniform(0.4, 1) * SIDE)
+    ink = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
+    left, top, right, bottom = ink.point(lambda level: 255 * (level > 8)).getbbox()
+    x, y = random.integers(2 - left, SIDE - 2 - right), random.integers(2 - top, SIDE - 2 - bottom)
+    paper = Image.new("L", (SIDE, SIDE), 255)
+    paper.paste(ink.point(lambda level: 255 - level), (int(x), int(y)))
+    return paper
+
+
+def drawn(digit: NDArray[np.uint8], width: int) -> Image.Image:
+    """Write a digit with a pen, black on white, 280 x 280."""
+    paper = Image.new("L", (SIDE, SIDE), 255)
+    pen = ImageDraw.Draw(paper)
+    for stroke in strokes(digit):
+        points = [(10 * x, 10 * y) for x, y in stroke]
+        pen.line(points, fill=0, width=width, joint="curve")
+        for x, y in points:
+            pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=0)
+    return paper
+
+
+def photographed(digit: NDArray[np.uint8], seed: int) -> Image.Image:
+    """Write a digit with a thin pen on grey paper, in light from one side, with a camera's noise."""
+    random = np.random.default_rng(seed)
+    paper = np.pad(np.asarray(drawn(digit, 8)) / 255, 40, constant_values=1)
+    y, x = np.mgrid[-1 : 1 : 1j * len(paper), -1 : 1 : 1j * len(paper)]
+    angle = random.uniform(0, 2 * np.pi)
+    light = 0.65 + 0.15 * (np.cos(angle) * x + np.sin(angle) * y) - 0.05 * (x**2 + y**2)
+    levels = light * (0.3 + 0.7 * paper) + random.normal(0, 0.03, paper.shape)
+    return Image.fromarray((levels.clip(0, 1) * 255).astype(np.uint8))
+
+
+def accuracy(model, images, labels) -> float:
+    predictions = [model.logits(np.stack([image])).argmax() for image in images]
+    return float(np.mean(np.array(predictions) == labels))
+
+
+def test_blown_up_digits_are_recognised(model, digits, labels):
+    images = [read(scatter(digit, seed)) for seed, digit in enumerate(digits)]
+
+    assert accuracy(model, images, labels) >= 0.98
+
+
+@pytest.mark.parametrize("width", [5, 20, 35])
+def test_digits_are_recognised_whatever_the_pen(model, digits, labels, width):
+    images = [read(drawn(digit, width)) for digit in digits[:100]]
+
+    assert accuracy(model, images, labels[:100]) >= 0.95
+
+
+def test_photographs_are_recognised(model, digits, labels):
+    images = [read(photographed(digit, seed), "JPEG", quality=60) for seed, digit in enumerate(digits[:100])]
+
+    assert accuracy(model, images, labels[:100]) >= 0.95
+
+
+def test_an_image_of_mnist_stays_almost_what_it_was(digits):
+    for digit in digits:
+        image = read(Image.fromarray(digit))
+
+        assert np.abs(image.reshape(28, 28) - digit / 255).mean() < 0.06
+
+
+def test_the_digit_fills_twenty_pixels_with_its_centre_of_mass_at_mnists(digits):
+    for seed, digit in enumerate(digits[:50]):
+        image = read(scatter(digit, seed)).reshape(28, 28)
+
+        rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+        assert 19 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 22
+        assert image.max() == 1
+        pixels = np.arange(28)
+        assert image.sum(1) @ pixels / image.sum() == pytest.approx(14, abs=0.1)
+        assert image.sum(0) @ pixels / image.sum() == pytest.approx(14, abs=0.1)
+
+
+FORMS = {
+    "white ink on black": lambda p: save(p.point(lambda level: 255 - level)),
+    "faint ink on grey": lambda p: save(p.point(lambda level: 90 + level // 5)),
+    "bilevel": lambda p: save(p.point(lambda level: 255 * (level > 127)).convert("1")),
+    "palette": lambda p: save(p.convert("P")),
+    "palette with a transparent colour": lambda p: save(p.convert("P"), transparency=255),
+    "colour": lambda p: save(Image.merge("RGB", (p, p.point(lambda v: v // 2), Image.new("L", p.size, 255)))),
+    "16 bits": lambda p: save(Image.fromarray(np.asarray(p).astype(np.uint16) * 257)),
+    "black ink on nothing": lambda p: save(Image.merge("LA", (p, p.point(lambda v: 255 - v)))),
+    "white ink on nothing": lambda p: save(
+        Image.merge("RGBA", (*[Image.new("L", p.size, 255)] * 3, p.point(lambda v: 255 - v)))
+    ),
+    "JPEG": lambda p: save(p, "JPEG"),
+    "JPEG in CMYK": lambda p: save(p.convert("CMYK"), "JPEG"),
+    "progressive JPEG": lambda p: save(p.convert("RGB"), "JPEG", progressive=True),
+    "large JPEG": lambda p: save(p.resize((3000, 3000)), "JPEG"),
+    "WebP": lambda p: save(p, "WEBP"),
+    "wide": lambda p: save(Image.fromarray(np.pad(np.asarray(p), ((0, 0), (0, 900)), constant_values=255))),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_digit_is_the_same_image_in_every_form(digits, form):
+    for seed in range(10):
+        picture = scatter(digits[seed], seed)
+        expected = read(picture)
+
+        image = read_picture(FORMS[form](picture), MAX_PIXELS)
+
+        assert np.abs(image - expected).mean() < 0.03
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_camera_held_sideways_makes_no_difference(digits, orientation):
+    turn_back = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    upright = scatter(digits[0], 0)
+    taken = upright.transpose(turn_back[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+
+    image = read(taken, "JPEG", exif=exif, quality=95)
+
+    np.testing.assert_allclose(image, read(upright, "JPEG", quality=95), atol=0.05)
+
+
+def test_specks_of_dust_do_not_move_the_digit(model, digits, labels):
+    images = []
+    for seed, digit in enumerate(digits):
+        levels = np.array(scatter(digit, seed))
+        for y, x in np.random.default_rng(seed).integers(1, SIDE - 2, (3, 2)):
+            levels[y, x : x + 2] = 0
+        images.append(read(Image.fromarray(levels)))
+
+    assert accuracy(model, images, labels) >= 0.98
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (280, 280)])
+def test_a_blank_picture_is_refused(level, size):
+    with pytest.raises(BlankPicture, match="draw one digit"):
+        read(Image.new("L", size, level))
+
+
+def test_a_picture_of_nothing_but_noise_is_refused():
+    noise = np.random.default_rng(0).normal(128, 4, (SIDE, SIDE)).astype(np.uint8)
+
+    with pytest.raises(BlankPicture):
+        read(Image.fromarray(noise))
+
+
+def test_a_transparent_picture_is_refused():
+    with pytest.raises(BlankPicture):
+        read(Image.new("RGBA", (SIDE, SIDE), (0, 0, 0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not a PNG, JPEG or WebP"),
+        (b"GIF89a" + bytes(100), "not a PNG, JPEG or WebP"),
+        (save(Image.new("L", (9, 9)), "BMP"), "not a PNG, JPEG or WebP"),
+        (save(Image.effect_noise((99, 99), 50))[:3000], "truncated"),
+        (save(Image.effect_noise((99, 99), 50), "JPEG")[:1500], "truncated"),
+    ],
+    ids=["empty", "GIF", "BMP", "half a PNG", "half a JPEG"],
+)
+def test_what_is_no_picture_is_refused(data, reason):
+    with pytest.raises(InvalidBody, match=reason):
+        read_picture(data, MAX_PIXELS)
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A valid header, and no pixels."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [4097, 10_000, 60_000], ids=["over our limit", "warning", "bomb"])
+def test_a_decompression_bomb_is_refused_by_its_header(side):
+    with pytest.raises(PictureTooLarge, match=f"{MAX_PIXELS}"):
+        read_picture(png_of(side, side), MAX_PIXELS)
+
+
+def test_damage_never_leads_to_anything_but_a_refusal(digits):
+    random = np.random.default_rng(0)
+    whole = [save(scatter(digits[0], 0), form) for form in ("PNG", "JPEG", "WEBP")]
+    for _ in range(100):
+        data = bytearray(whole[random.integers(len(whole))])
+        for place in random.integers(0, len(data), random.integers(1, 20)):
+            data[place] = random.integers(256)
+        try:
+            image = read_picture(bytes(data), MAX_PIXELS)
+        except (InvalidBody, BlankPicture, PictureTooLarge):
+            continue
+        assert image.shape == (784,)
+        assert image.min() >= 0
+        assert image.max() == 1
+
+
+def test_a_huge_picture_is_read_within_the_limit():
+    levels = np.full((4096, 4096), 255, np.uint8)
+    levels[500:3500, 1900:2200] = 0
+
+    image = read(Image.fromarray(levels))
+
+    assert image.sum() == pytest.approx(20 * 2, rel=0.05)
