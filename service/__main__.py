@@ -10,6 +10,7 @@ import uvicorn
 
 from service.app import create_app
 from service.logs import configure_logging
+from service.protocol import PredictProtocol
 from service.settings import InvalidSetting, Settings
 
 
@@ -29,7 +30,7 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=PredictProtocol,
         ws="none",
         log_config=None,
         access_log=False,

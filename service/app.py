@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import codec, errors
 from service.batcher import Batcher, batch_sizes
@@ -23,6 +23,7 @@ from service.cpu import cpu_limit, threads_for
 from service.metrics import Metrics
 from service.middleware import Edge
 from service.model import configure_torch, load_model
+from service.reload import Reloader
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -33,9 +34,14 @@ class Service:
     """Everything that serves, made in the lifespan and kept on ``app.state.service``."""
 
     settings: Settings
+    edge: Edge
     batcher: Batcher
     decoder: codec.Decoder
-    metrics: Metrics
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a request must show who sends it before it is let in."""
+        return False
 
     @property
     def healthy(self) -> bool:
@@ -47,34 +53,21 @@ class Application(Starlette):
     """Starlette's routing and lifespan, under one layer of our own instead of its three."""
 
     def __init__(self, settings: Settings) -> None:
-        self._metrics = Metrics()
+        self._edge = Edge(metrics=Metrics(), replica=socket.gethostname())
         super().__init__(
             routes=[
                 Route("/predict", Predict(), methods=["POST"]),
                 Route("/healthz", healthz),
                 Route("/metrics", expose_metrics),
             ],
-            lifespan=_lifespan(settings, self._metrics),
+            lifespan=_lifespan(settings, self._edge),
         )
         self.router.redirect_slashes = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one ASGI scope; a start that fails for want of good weights is told in one line."""
-        if scope["type"] != "lifespan":
-            await super().__call__(scope, receive, send)
-            return
-
-        async def terse(message: Message) -> None:
-            _, known, sentence = (
-                message.get("message", "").rstrip().rpartition("service.archive.InvalidModel: ")
-            )
-            await send({**message, "message": sentence} if known else message)
-
-        await super().__call__(scope, receive, terse)
-
     def build_middleware_stack(self) -> ASGIApp:
         """Return what every request passes through."""
-        return Edge(self.router, metrics=self._metrics, replica=socket.gethostname())
+        self._edge.app = self.router
+        return self._edge
 
 
 def create_app(settings: Settings) -> Application:
@@ -82,27 +75,29 @@ def create_app(settings: Settings) -> Application:
     return Application(settings)
 
 
-def _lifespan(
-    settings: Settings, metrics: Metrics
-) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _lifespan(settings: Settings, edge: Edge) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        metrics = edge.metrics
         configure_torch(_num_threads(settings))
         model = load_model(
             settings.model_path,
             batch_sizes=batch_sizes(settings.max_batch_size),
             sha256=settings.model_sha256,
         )
-        async with Batcher(
-            model,
-            metrics,
-            max_batch_size=settings.max_batch_size,
-            max_queue_size=settings.max_queue_size,
-            queue_timeout_seconds=settings.queue_timeout_seconds,
-        ) as batcher:
+        async with (
+            Batcher(
+                model,
+                metrics,
+                max_batch_size=settings.max_batch_size,
+                max_queue_size=settings.max_queue_size,
+                queue_timeout_seconds=settings.queue_timeout_seconds,
+            ) as batcher,
+            Reloader(model, batcher, metrics, settings),
+        ):
             metrics.queue_depth.set_function(lambda: batcher.depth)
             metrics.model.info({"name": model.card.name, "version": model.card.version})
-            app.state.service = Service(settings, batcher, codec.Decoder(), metrics)
+            app.state.service = Service(settings, edge, batcher, codec.Decoder())
             logger.info("serving %s %s from %s", model.card.name, model.card.version, settings.model_path)
             # PyTorch brings hundreds of thousands of objects that live as long as the process; a collection
             # that looked through them all would hold every request up for a tenth of a second.
@@ -174,4 +169,4 @@ async def healthz(request: Request) -> Response:
 async def expose_metrics(request: Request) -> Response:
     """``GET /metrics``: the Prometheus text format."""
     service: Service = request.app.state.service
-    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(service.edge.metrics.registry), media_type=CONTENT_TYPE_LATEST)

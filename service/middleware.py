@@ -1,15 +1,17 @@
-"""What happens to every request, whatever its route: one plain ASGI class."""
+"""What happens to every request, whatever its route."""
 
 from __future__ import annotations
 
 import logging
 import secrets
 import time
+from collections.abc import Iterable
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.archive import InvalidModel
 from service.errors import RequestAbandoned, ServiceError, problem, problem_details
 from service.metrics import Metrics
 
@@ -28,70 +30,82 @@ class Edge:
     request through every service.
     """
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, replica: str) -> None:
-        self._app = app
-        self._metrics = metrics
-        self._served_by = (b"x-served-by", replica.encode("latin-1", "replace"))
-        self._in_flight = 0
-        metrics.in_flight.set_function(lambda: self._in_flight)
+    app: ASGIApp
+
+    def __init__(self, *, metrics: Metrics, replica: str) -> None:
+        self.metrics = metrics
+        self.served_by = (b"x-served-by", replica.encode("latin-1", "replace"))
+        self.in_flight = 0
+        metrics.in_flight.set_function(lambda: self.in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, with ``scope["state"]["request_id"]`` set."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, _terse(send))
             return
-        started = time.perf_counter()
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        visit = Visit(self, scope["headers"])
+        scope.setdefault("state", {})["request_id"] = visit.request_id
         status = 0
 
         async def identified(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] += ((b"x-request-id", request_id), self._served_by)
+                message["headers"] += visit.headers
             await send(message)
 
-        self._in_flight += 1
         try:
-            await self._app(scope, receive, identified)
+            await self.app(scope, receive, identified)
         except RequestAbandoned:
             status = CLIENT_CLOSED_REQUEST
         except Exception as error:
             if status:
                 raise
-            await self._refusal(scope, error)(scope, receive, identified)
+            await visit.refusal(scope["path"], scope["method"], error)(scope, receive, identified)
         finally:
-            self._in_flight -= 1
             # The route's template, never the raw path: labels must stay few.
-            route = scope["route"].path if "route" in scope else "unknown"
-            self._metrics.request(route, scope["method"], status, time.perf_counter() - started)
+            visit.leave(scope["route"].path if "route" in scope else "unknown", scope["method"], status)
 
-    def _refusal(self, scope: Scope, error: Exception) -> Response:
+
+class Visit:
+    """One request between its head and the end of its answer."""
+
+    __slots__ = ("_edge", "_started", "headers", "request_id")
+
+    def __init__(self, edge: Edge, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._edge = edge
+        self._started = time.perf_counter()
+        self.request_id = _request_id(headers)
+        self.headers = ((b"x-request-id", self.request_id), edge.served_by)
+        edge.in_flight += 1
+
+    def leave(self, route: str, method: str, status: int) -> None:
+        """Count the request as answered."""
+        self._edge.in_flight -= 1
+        self._edge.metrics.request(route, method, status, time.perf_counter() - self._started)
+
+    def refusal(self, path: str, method: str, error: Exception) -> Response:
+        """Return the answer to an error: a refusal by name, or a fault of our own that the log explains."""
         if isinstance(error, ServiceError):
-            self._metrics.rejected.labels(error.slug).inc()
+            self._edge.metrics.rejected.labels(error.slug).inc()
             return problem(error)
         if isinstance(error, HTTPException):
-            return _unrouted(scope, error)
-        request_id = scope["state"]["request_id"].decode()
-        logger.error(
-            "%s %s failed", scope["method"], scope["path"], exc_info=error, extra={"request_id": request_id}
-        )
-        # The details are for the log, not for the caller.
+            return _unrouted(path, method, error)
+        request_id = self.request_id.decode()
+        logger.error("%s %s failed", method, path, exc_info=error, extra={"request_id": request_id})
         return problem_details(500, f"the service failed; its log has the details under request {request_id}")
 
 
-def _unrouted(scope: Scope, error: HTTPException) -> Response:
+def _unrouted(path: str, method: str, error: HTTPException) -> Response:
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        detail = f"{scope['method']} is not allowed on {scope['path']}; use {allowed}"
+        detail = f"{method} is not allowed on {path}; use {(error.headers or {}).get('Allow', '')}"
     else:
-        detail = f"nothing is at {scope['path']}; predictions are at POST /predict"
+        detail = f"nothing is at {path}; predictions are at POST /predict"
     return problem_details(error.status_code, detail, headers=error.headers)
 
 
-def _request_id(scope: Scope) -> bytes:
-    for name, value in scope["headers"]:
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    for name, value in headers:
         if name == b"x-request-id" and 0 < len(value) <= MAX_REQUEST_ID_BYTES and _printable(value):
             return bytes(value)
     return secrets.token_hex(16).encode()
@@ -99,3 +113,13 @@ def _request_id(scope: Scope) -> bytes:
 
 def _printable(value: bytes) -> bool:
     return value.isascii() and value.decode().isprintable()
+
+
+def _terse(send: Send) -> Send:
+    """Tell a start that fails for want of good weights in one line; the traceback would say no more."""
+
+    async def terse(message: Message) -> None:
+        _, known, sentence = message.get("message", "").rstrip().rpartition(f"{InvalidModel.__qualname__}: ")
+        await send({**message, "message": sentence} if known else message)
+
+    return terse
