@@ -79,6 +79,10 @@ class Visit:
         self.headers = ((b"x-request-id", self.request_id), edge.served_by)
         edge.in_flight += 1
 
+    def withdraw(self) -> None:
+        """Forget the request: somebody else takes it over."""
+        self._edge.in_flight -= 1
+
     def leave(self, route: str, method: str, status: int) -> None:
         """Count the request as answered."""
         self._edge.in_flight -= 1

@@ -6,8 +6,9 @@ plain ``POST /predict`` needs none of it. Its bytes go from uvicorn's parser to 
 and the answer goes back as one write. ``python -m benchmarks`` says what that is worth.
 
 Anything else takes the long way and is none of this module's business: other routes, chunked, large or
-``Expect``-ing bodies, and whatever a client sends before its last answer has come. Both ways share the
-decoder, the batcher, the errors and the figures, and answer alike; the tests send every body both ways.
+``Expect``-ing bodies, bodies that hold more than one plain image, whatever a client sends before its last
+answer has come, and clients that do not read. Both ways share the decoder, the batcher, the errors and the
+figures, and answer alike; the tests send every body both ways.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from service.model import Prediction
 ROUTE = "/predict"
 # Below uvicorn's high-water mark of 64 KiB: it never has to stop reading for us.
 MAX_BODY_BYTES = 1 << 15
+LONG_WAY_HEADERS = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
 
 
 class PredictProtocol(HttpToolsProtocol):
@@ -39,19 +41,29 @@ class PredictProtocol(HttpToolsProtocol):
         """Take the short way, or hand everything over to uvicorn."""
         if self._short():
             self.cycle = _Exchange(self, self._service)  # type: ignore[assignment]
+        else:
+            self._take_long_way()
+
+    def on_message_complete(self) -> None:
+        """Answer, now that the body is whole."""
+        cycle = self.cycle
+        if not isinstance(cycle, _Exchange):
+            super().on_message_complete()
             return
+        try:
+            cycle.begin()
+        except codec.NotPlain:
+            cycle.withdraw()
+            self._take_long_way()
+            super().on_body(bytes(cycle.body))
+            super().on_message_complete()
+
+    def _take_long_way(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
         self.headers += headers  # the scope holds this list
         super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """Answer, now that the body is whole."""
-        if isinstance(self.cycle, _Exchange):
-            self.cycle.begin()
-        else:
-            super().on_message_complete()
 
     @property
     def _service(self) -> Any:
@@ -61,7 +73,7 @@ class PredictProtocol(HttpToolsProtocol):
     def _short(self) -> bool:
         if self.url != b"/predict" or self.parser.get_method() != b"POST":
             return False
-        if self.cycle is not None and not self.cycle.response_complete:
+        if (self.cycle is not None and not self.cycle.response_complete) or self.flow.write_paused:
             return False
         length = -1
         for name, value in self.headers:
@@ -70,9 +82,6 @@ class PredictProtocol(HttpToolsProtocol):
             elif name in LONG_WAY_HEADERS:
                 return False
         return 0 <= length <= MAX_BODY_BYTES and not self._service.guarded
-
-
-LONG_WAY_HEADERS = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
 
 
 class _Exchange:
@@ -98,12 +107,23 @@ class _Exchange:
         return self
 
     def set(self) -> None:
-        """Give the place in the queue free if the client has gone."""
+        """Let go of everything if the client has gone."""
         if self.disconnected and self._reply is not None:
             self._reply.cancel()
+        elif self.disconnected:
+            self._visit.leave(ROUTE, "POST", CLIENT_CLOSED_REQUEST)
+
+    def withdraw(self) -> None:
+        """Leave the request to uvicorn, as if it had never been here."""
+        self.response_complete = True
+        self._visit.withdraw()
 
     def begin(self) -> None:
-        """Decode the body and queue its image."""
+        """Decode the body and queue its image.
+
+        Raises:
+            NotPlain: the body is for the long way.
+        """
         service = self._service
         try:
             content_type = next(
@@ -111,6 +131,8 @@ class _Exchange:
             )
             self._reply = service.batcher.submit(service.decoder.decode(content_type, bytes(self.body)))
             self._reply.add_done_callback(self._finish)
+        except codec.NotPlain:
+            raise
         except Exception as error:
             self._refuse(error)
 
