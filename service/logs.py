@@ -30,6 +30,8 @@ def configure_logging(settings: Settings) -> None:
                     "formatter": "json" if json else "text",
                 }
             },
+            # It has a line for every change in the folder of the weights, whatever became of it.
+            "loggers": {"watchfiles": {"level": "WARNING"}},
             "root": {"level": settings.log_level.upper(), "handlers": ["stdout"]},
         }
     )

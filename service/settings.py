@@ -37,6 +37,9 @@ class Settings:
     cpu_limit: float | None = _setting(
         None, "CPUs this container may use; empty: what its control group says", low=0.001, high=1024
     )
+    reload_interval_seconds: float = _setting(
+        5.0, "seconds between looks at the weights file where no file events arrive", low=0.1, high=3600
+    )
     num_threads: int | None = _setting(
         None, "threads that compute one batch; empty: one CPU less than the limit, 1 to 4", low=1, high=1024
     )

@@ -1,0 +1,153 @@
+"""New weights without a restart: notice, load aside, check, swap.
+
+The file is looked at when its folder reports a change, at each interval (network file systems report none),
+and on SIGHUP. Kubernetes updates a mounted ConfigMap by renaming a symbolic link, ``..data``, beside the
+file: the folder is therefore what is watched, and the file that the path leads to is what is compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+from types import TracebackType
+from typing import TypeAlias
+
+from watchfiles import awatch
+
+from service.archive import InvalidModel, file_sha256
+from service.batcher import Batcher, batch_sizes
+from service.metrics import Metrics
+from service.model import Model, load_model
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+Signature: TypeAlias = tuple[int, ...]
+
+# A change is acted on once the folder has been quiet for so long: a file is seldom written in one go.
+QUIET_MS, LONGEST_WAIT_MS = 100, 2000
+
+
+class Reloader:
+    """Keeps a batcher on the weights that the file holds.
+
+    Use it as ``async with Reloader(...)`` inside of the batcher's own context. Weights that can't be served
+    change nothing but a metric and one log line, however often they are looked at.
+    """
+
+    def __init__(self, model: Model, batcher: Batcher, metrics: Metrics, settings: Settings) -> None:
+        self._batcher = batcher
+        self._metrics = metrics
+        self._settings = settings
+        self._path = settings.model_path
+        self._model = model
+        self._seen: Signature | None = None
+        self._refused = ""  # the digest of the content that was refused last, or why it could not be read
+        self._wake = asyncio.Event()
+        self._asked = False
+        self._tasks: list[asyncio.Task[None]] = []
+        for result in ("success", "failure"):
+            metrics.reloads.labels(result)  # a counter that starts at 0 shows its first increase
+
+    async def __aenter__(self) -> Reloader:
+        """Start to watch the file."""
+        loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():  # signals arrive nowhere else
+            loop.add_signal_handler(signal.SIGHUP, self.ask)
+        self._tasks = [loop.create_task(self._listen()), loop.create_task(self._follow())]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop watching; a reload under way is given up."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def ask(self) -> None:
+        """Look at the file at once, and try it even if it was refused before."""
+        self._asked = True
+        self._wake.set()
+
+    async def look(self, *, asked: bool = False) -> None:
+        """Serve what the file holds, if that is news; one who asked gets a log line in any case."""
+        content = ""
+        try:
+            signature = await asyncio.to_thread(self._signature)
+            if signature == self._seen and not asked:
+                return
+            content = await asyncio.to_thread(file_sha256, self._path)
+            self._seen = signature
+            if content == self._model.sha256:
+                self._refused = ""
+                if asked:
+                    logger.info("%s holds what is being served, %s", self._path, self._name)
+                return
+            if content == self._refused and not asked:
+                return
+            await self._swap()
+        except Exception as error:
+            self._refuse(content, error, asked=asked)
+
+    async def _listen(self) -> None:
+        """Have the file looked at whenever its folder reports a change."""
+        try:
+            async for _ in awatch(
+                self._path.parent,
+                watch_filter=None,
+                step=QUIET_MS,
+                debounce=LONGEST_WAIT_MS,
+                recursive=False,
+            ):
+                self._wake.set()
+        except (OSError, RuntimeError) as error:  # the errors of watchfiles itself are RuntimeErrors
+            interval = self._settings.reload_interval_seconds
+            logger.warning("no file events (%s); the weights file is looked at every %g s", error, interval)
+
+    async def _follow(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.reload_interval_seconds):
+                    await self._wake.wait()
+            self._wake.clear()
+            asked, self._asked = self._asked, False
+            await self.look(asked=asked)
+
+    async def _swap(self) -> None:
+        model = await asyncio.to_thread(
+            load_model,
+            self._path,
+            batch_sizes=batch_sizes(self._settings.max_batch_size),
+            sha256=self._settings.model_sha256,
+        )
+        await self._batcher.install(model)
+        before, self._model, self._refused = self._name, model, ""
+        self._metrics.model.info({"name": model.card.name, "version": model.card.version})
+        self._metrics.reloads.labels("success").inc()
+        logger.info("serving %s from %s, after %s", self._name, self._path, before)
+
+    def _refuse(self, content: str, error: Exception, *, asked: bool) -> None:
+        known = isinstance(error, InvalidModel)
+        reason = str(error) if known else f"{self._path} can't be loaded: {error!r}"
+        refused = content or reason
+        if refused == self._refused and not asked:
+            return
+        self._refused = refused
+        self._metrics.reloads.labels("failure").inc()
+        logger.error("still serving %s: %s", self._name, reason, exc_info=None if known else error)
+
+    @property
+    def _name(self) -> str:
+        return f"{self._model.card.name} {self._model.card.version}"
+
+    def _signature(self) -> Signature:
+        """Return what changes with the file, however it is replaced; nothing if no file is there."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return ()
+        return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
