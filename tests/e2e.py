@@ -165,7 +165,8 @@ class Run:
             result["failed"] == 0,
             f"{result['failed']} of {result['sent']} requests failed: {result['errors']}",
         )
-        say(f"rolling restart of 5 pods under load: {result['sent']} requests, none failed")
+        again = result["sent again"]
+        say(f"rolling restart of 5 pods under load: {result['sent']} requests, none failed, {again} sent again")
 
     def autoscale(self) -> None:
         """Switch the autoscaler on, and off again."""
@@ -191,14 +192,11 @@ class Run:
     def swap_weights(self) -> None:
         """Serve weights from a ConfigMap, then roll back."""
         self.cluster.kubectl("create", "configmap", "weights-2", f"--from-file=mnist_cnn.pt={self.weights}")
-        history = self.cluster.helm.history(RELEASE)
         self.upgrade(model={"existingConfigMap": "weights-2", "version": "2"})
         expect(self._model_annotation("version") == "2", "the pods do not say that they serve version 2")
         self.test()
         say("helm upgrade --set model.existingConfigMap=weights-2: the pods serve the ConfigMap's weights")
-        self.cluster.helm.rollback(
-            RELEASE, version=history[-1]["version"], wait="watcher", timeout=self.cluster.timeout_seconds
-        )
+        self.cluster.helm.rollback(RELEASE, wait="watcher", timeout=self.cluster.timeout_seconds)
         self.cluster.rollout()
         expect(self._model_annotation("source").startswith("image "), "the pods still serve the ConfigMap")
         self.predict()

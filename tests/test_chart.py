@@ -179,6 +179,16 @@ def test_threads_come_from_the_cpu_limit():
     assert "CPU_LIMIT" not in env({"resources": {"limits": {"cpu": None}}}, strict=False)
 
 
+@pytest.mark.parametrize(
+    ("version", "written"),
+    [("1.30.0", None), ("1.31.0", "PreferClose"), ("1.33.0", "PreferClose"), ("1.34.0", "PreferSameZone")],
+)
+def test_traffic_distribution_has_the_name_that_the_cluster_knows(version, written):
+    objects = helm.render({"service": {"trafficDistribution": "PreferSameZone"}}, kube_version=version)
+
+    assert helm.find(objects, "Service")["spec"].get("trafficDistribution") == written
+
+
 def test_an_idle_pod_leaves_the_autoscalers_memory_target_alone():
     comment = (helm.CHART / "values.yaml").read_text()
     [measured] = re.findall(r"holds\n# (\d+) MiB of resident memory when it is idle", comment)

@@ -165,6 +165,7 @@ def test_values_that_contradict_each_other_are_refused_with_a_sentence(values, s
             "at '/settings/keepAliveSeconds': got number, want integer",
         ),
         ({"settings": {"shutdownTimeoutSeconds": 0}}, "at '/settings/shutdownTimeoutSeconds': minimum"),
+        ({"settings": {"reloadIntervalSeconds": 0}}, "at '/settings/reloadIntervalSeconds': minimum: got 0"),
         ({"settings": {"logLevel": "loud"}}, "at '/settings/logLevel': value must be one of"),
         ({"settings": {"logFormat": "xml"}}, "at '/settings/logFormat': value must be one of"),
         (
