@@ -20,6 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service import codec, errors
 from service.batcher import Batcher, batch_sizes
 from service.cpu import cpu_limit, threads_for
+from service.images import PictureReader
+from service.inputs import Inputs, read_body
 from service.metrics import Metrics
 from service.middleware import Edge
 from service.model import configure_torch, load_model
@@ -37,6 +39,7 @@ class Service:
     edge: Edge
     batcher: Batcher
     decoder: codec.Decoder
+    inputs: Inputs
 
     @property
     def guarded(self) -> bool:
@@ -94,10 +97,19 @@ def _lifespan(settings: Settings, edge: Edge) -> Callable[[Starlette], AbstractA
                 queue_timeout_seconds=settings.queue_timeout_seconds,
             ) as batcher,
             Reloader(model, batcher, metrics, settings),
+            PictureReader(
+                max_pixels=settings.max_picture_pixels,
+                max_waiting=settings.max_queue_size,
+                timeout_seconds=settings.queue_timeout_seconds,
+            ) as pictures,
         ):
             metrics.queue_depth.set_function(lambda: batcher.depth)
             metrics.model.info({"name": model.card.name, "version": model.card.version})
-            app.state.service = Service(settings, edge, batcher, codec.Decoder())
+            decoder = codec.Decoder()
+            inputs = Inputs(
+                batcher, decoder, pictures, settings.max_images_per_request, settings.max_queue_size
+            )
+            app.state.service = Service(settings, edge, batcher, decoder, inputs)
             logger.info("serving %s %s from %s", model.card.name, model.card.version, settings.model_path)
             # PyTorch brings hundreds of thousands of objects that live as long as the process; a collection
             # that looked through them all would hold every request up for a tenth of a second.
@@ -121,7 +133,7 @@ def _num_threads(settings: Settings) -> int:
 
 
 class Predict:
-    """``POST /predict``: one image in, its prediction out.
+    """``POST /predict``: one image in, its prediction out; ``service.inputs`` has the rarer forms.
 
     A raw ASGI endpoint: building a Request and a Response for each call would cost more than the network.
     """
@@ -131,31 +143,17 @@ class Predict:
         service: Service = scope["app"].state.service
         content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
         body = await read_body(receive, service.settings.max_body_bytes)
-        image = service.decoder.decode(content_type, body)
-        prediction = await service.batcher.submit(image, abandoned=receive)
-        content = codec.encode(prediction)
+        try:
+            if scope["query_string"]:
+                raise codec.NotPlain
+            image = service.decoder.decode(content_type, body)
+        except codec.NotPlain:
+            content = await service.inputs.answer(content_type, scope["query_string"], body, receive)
+        else:
+            content = codec.encode(await service.batcher.submit(image, abandoned=receive))
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
-
-
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """Return the whole body of a request.
-
-    Raises:
-        BodyTooLarge: it has more than ``limit`` bytes; no more than one chunk past it is kept.
-    """
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > limit:
-            raise errors.BodyTooLarge(
-                f"the body is over {limit} bytes; an image of 784 numbers needs less than 20000"
-            )
-    return body
 
 
 async def healthz(request: Request) -> Response:

@@ -15,8 +15,8 @@ PIXELS = SIDE * SIDE
 Image = NDArray[np.float64] | NDArray[np.float32]
 
 
-def in_range(images: NDArray[np.float32]) -> bool:
-    """Tell whether every pixel of a batch is a number in 0..1.
+def in_range(images: Image) -> bool:
+    """Tell whether every pixel of an image or a batch is a number in 0..1.
 
     ``min`` and ``max`` both propagate NaN, and NaN fails either comparison, so two passes find all
     there is to find.
@@ -24,11 +24,12 @@ def in_range(images: NDArray[np.float32]) -> bool:
     return bool(images.min() >= 0.0 and images.max() <= 1.0)
 
 
-def check_pixels(image: Image) -> None:
+def check_pixels(image: Image, *, where: str = "image", pointer: str = "/image") -> None:
     """Refuse an image, shape (784,), with a pixel that is not a number in 0..1.
 
     Raises:
-        InvalidImage: names the first offending pixel and its value.
+        InvalidImage: names the first offending pixel and its value; ``where`` and ``pointer`` tell what the
+            client calls the image.
     """
     with np.errstate(invalid="ignore"):
         bad = ~((image >= 0.0) & (image <= 1.0))
@@ -42,4 +43,4 @@ def check_pixels(image: Image) -> None:
         advice = "pixels are 0..1, so divide by 255"
     else:
         advice = "pixels are 0..1"
-    raise InvalidImage(f"image[{index}] is {value}; {advice}", pointer=f"/image/{index}")
+    raise InvalidImage(f"{where}[{index}] is {value}; {advice}", pointer=f"{pointer}/{index}")

@@ -51,6 +51,10 @@ class Settings:
     stall_timeout_seconds: float = _setting(
         10.0, "seconds one batch may run before /healthz fails", low=0.1, high=3600
     )
+    max_images_per_request: int = _setting(256, "images in one request, at most", low=1, high=100_000)
+    max_picture_pixels: int = _setting(
+        1 << 24, "width times height of a picture, at most", low=784, high=1 << 30
+    )
     max_body_bytes: int = _setting(1 << 20, "size of a request body, at most", low=1024, high=1 << 30)
     keep_alive_seconds: int = _setting(75, "seconds an idle connection stays open", low=1, high=3600)
     shutdown_timeout_seconds: int = _setting(
