@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.codec import BINARY, JSON, Decoder, encode
+from service.codec import BINARY, JSON, Decoder, NotPlain, encode
 from service.errors import InvalidBody, InvalidImage, ServiceError
 from service.model import Card, Prediction
 
@@ -56,8 +56,10 @@ def test_any_bytes_are_refused_and_leave_the_decoder_usable(body):
     decoder = Decoder()
 
     for content_type in (JSON, BINARY):
-        with pytest.raises(ServiceError):
+        with pytest.raises((ServiceError, NotPlain)):
             decoder.decode(content_type, body)
+        with pytest.raises(ServiceError):
+            decoder.decode_any(content_type, body)
 
     assert decoder.decode(JSON, b'{"image": [%s0]}' % (b"0," * 783)).shape == (784,)
 
