@@ -159,6 +159,11 @@ def test_values_that_contradict_each_other_are_refused_with_a_sentence(values, s
         ({"settings": {"maxQueueSize": 0}}, "at '/settings/maxQueueSize': minimum: got 0, want 1"),
         ({"settings": {"queueTimeoutSeconds": 0}}, "at '/settings/queueTimeoutSeconds': minimum: got 0"),
         ({"settings": {"stallTimeoutSeconds": 0}}, "at '/settings/stallTimeoutSeconds': minimum: got 0"),
+        (
+            {"settings": {"maxImagesPerRequest": 0}},
+            "at '/settings/maxImagesPerRequest': minimum: got 0, want 1",
+        ),
+        ({"settings": {"maxPicturePixels": 1}}, "at '/settings/maxPicturePixels': minimum: got 1"),
         ({"settings": {"maxBodyBytes": 1}}, "at '/settings/maxBodyBytes': minimum: got 1, want 1,024"),
         (
             {"settings": {"keepAliveSeconds": 0.5}},
