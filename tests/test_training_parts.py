@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.training_sample import unpack_sample
-from training.augment import DEFECTS, RandomDefects, RandomWarp, augmentation
+from training.augment import RandomWarp, augmentation
 from training.calibration import expected_calibration_error, fit_temperature, reliability
 from training.corruptions import KINDS, STRENGTHS, corrupt
 from training.data import load_mnist
+from training.defects import DEFECTS, RandomDefects
 from training.export import check_agreement, frozen
 from training.model import DigitNet, content_hash, divide_logits, parameter_count
 from training.train import distillation_loss

@@ -197,7 +197,8 @@ def running_average(decay: float) -> Callable[[Any, Any, Any], None]:
     """An exponential moving average that forgets faster in its first steps, so that short runs profit too."""
 
     def update(averaged: Any, current: Any, count: Any) -> None:
-        warmed = min(decay, (1 + int(count)) / (10 + int(count)))
+        steps = int(count)
+        warmed = min(decay, (1 + steps) / (10 + steps))
         get_ema_multi_avg_fn(warmed)(averaged, current, count)  # type: ignore[no-untyped-call]
 
     return update
