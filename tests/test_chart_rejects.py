@@ -238,7 +238,6 @@ def test_values_that_contradict_each_other_are_refused_with_a_sentence(values, s
             "at '/autoscaling/behavior/scaleDown/policies/0': missing property 'periodSeconds'",
         ),
         ({"keda": {"pollingInterval": 0}}, "at '/keda/pollingInterval': minimum: got 0, want 1"),
-        ({"keda": {"cooldownPeriod": -1}}, "at '/keda/cooldownPeriod': minimum: got -1, want 0"),
         (
             {"keda": {"prometheus": {"serverAddress": "prom:9090"}}},
             "at '/keda/prometheus/serverAddress': 'prom",

@@ -92,6 +92,9 @@ def test_every_container_can_write_to_tmp_and_mounts_the_weights_read_only(file)
                 assert mounts["/models"]["readOnly"] is True
 
 
+TEST_POD = {"app.kubernetes.io/name": "rust-ml-api-test", "app.kubernetes.io/instance": "rust-ml-api"}
+
+
 def policy(file):
     return helm.find(helm.render(helm.read_values(helm.CHART / "ci" / file)), "NetworkPolicy")["spec"]
 
@@ -103,12 +106,21 @@ def test_a_network_policy_lets_only_named_callers_in_and_nothing_but_what_is_ask
     assert spec["ingress"] == [
         {
             "ports": [{"port": "http", "protocol": "TCP"}],
-            "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
+            "from": [
+                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}},
+                {"podSelector": {"matchLabels": TEST_POD}},
+            ],
         }
     ]
     assert spec["egress"] == [
         {"to": [{"ipBlock": {"cidr": "10.0.0.5/32"}}], "ports": [{"port": 4317, "protocol": "TCP"}]}
     ]
+
+
+def test_the_network_policy_knows_the_pod_of_helm_test():
+    labels = helm.find(helm.render(), "Pod")["metadata"]["labels"]
+
+    assert TEST_POD.items() <= labels.items()
 
 
 def test_a_network_policy_lets_nothing_out_by_default():
