@@ -70,7 +70,7 @@ class Decoder:
     def _fast_json(self, body: bytes) -> Image | None:
         """Read the two plain forms at the speed of the parser; None for anything else, good or bad.
 
-        Counting brackets rules out nesting that ``as_buffer`` would flatten without a word. No local
+        Looking at brackets rules out nesting that ``as_buffer`` would flatten without a word. No local
         may outlive this call: simdjson reuses its memory only when nothing refers to the last document.
         """
         try:
@@ -78,10 +78,11 @@ class Decoder:
             if len(document) != 1:
                 return None
             image = document["image"]
-            brackets = body.count(b"[")
-            flat = brackets == 1 and len(image) == PIXELS
-            nested = brackets == 1 + SIDE and len(image) == SIDE and all(len(row) == SIDE for row in image)
-            return np.frombuffer(image.as_buffer(of_type="d")) if flat or nested else None
+            if len(image) == PIXELS:
+                plain = body.find(b"[", body.index(b"[") + 1) < 0
+            else:
+                plain = len(image) == SIDE == body.count(b"[") - 1 and all(len(row) == SIDE for row in image)
+            return np.frombuffer(image.as_buffer(of_type="d")) if plain else None
         except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
             return None
 

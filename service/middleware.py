@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import secrets
 import time
@@ -34,8 +35,10 @@ class Edge:
 
     def __init__(self, *, metrics: Metrics, replica: str) -> None:
         self.metrics = metrics
-        self.served_by = (b"x-served-by", replica.encode("latin-1", "replace"))
+        self.replica = replica.encode("latin-1", "replace")
         self.in_flight = 0
+        self._process = secrets.token_hex(8).encode()
+        self._count = itertools.count()
         metrics.in_flight.set_function(lambda: self.in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,18 +69,36 @@ class Edge:
             # The route's template, never the raw path: labels must stay few.
             visit.leave(scope["route"].path if "route" in scope else "unknown", scope["method"], status)
 
+    def request_id(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """Return the id that a request brings along, or one that no other request has."""
+        for name, value in headers:
+            if name == b"x-request-id" and 0 < len(value) <= MAX_REQUEST_ID_BYTES and _printable(value):
+                return bytes(value)
+        # A random number for the process and a count within it: as unique as 16 random bytes, for a third
+        # of the time.
+        return b"%s%016x" % (self._process, next(self._count))
+
 
 class Visit:
     """One request between its head and the end of its answer."""
 
-    __slots__ = ("_edge", "_started", "headers", "request_id")
+    __slots__ = ("_edge", "_started", "request_id")
 
     def __init__(self, edge: Edge, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self._edge = edge
         self._started = time.perf_counter()
-        self.request_id = _request_id(headers)
-        self.headers = ((b"x-request-id", self.request_id), edge.served_by)
+        self.request_id = edge.request_id(headers)
         edge.in_flight += 1
+
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What the answer says of this visit."""
+        return ((b"x-request-id", self.request_id), (b"x-served-by", self._edge.replica))
+
+    @property
+    def header_lines(self) -> bytes:
+        """The same as lines."""
+        return b"x-request-id: %s\r\nx-served-by: %s\r\n" % (self.request_id, self._edge.replica)
 
     def withdraw(self) -> None:
         """Forget the request: somebody else takes it over."""
@@ -106,13 +127,6 @@ def _unrouted(path: str, method: str, error: HTTPException) -> Response:
     else:
         detail = f"nothing is at {path}; predictions are at POST /predict"
     return problem_details(error.status_code, detail, headers=error.headers)
-
-
-def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    for name, value in headers:
-        if name == b"x-request-id" and 0 < len(value) <= MAX_REQUEST_ID_BYTES and _printable(value):
-            return bytes(value)
-    return secrets.token_hex(16).encode()
 
 
 def _printable(value: bytes) -> bool:

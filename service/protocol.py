@@ -31,6 +31,14 @@ LONG_WAY_HEADERS = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
 class PredictProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with a short way for predictions."""
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Find what serves; the lifespan has made it before the first connection comes."""
+        super().connection_made(transport)
+        app: Any = self.config.app
+        self._service = app.state.service
+        self._common_from: list[tuple[bytes, bytes]] | None = None
+        self._common = b""
+
     def on_message_begin(self) -> None:
         """Put the building of a scope off until it is known that one is needed."""
         self.url = b""
@@ -58,17 +66,19 @@ class PredictProtocol(HttpToolsProtocol):
             super().on_body(bytes(cycle.body))
             super().on_message_complete()
 
+    def common_headers(self) -> bytes:
+        """Return the lines that uvicorn puts into every answer; it makes a new list of them each second."""
+        headers = self.server_state.default_headers
+        if headers is not self._common_from:
+            self._common_from, self._common = headers, b"".join(b"%s: %s\r\n" % header for header in headers)
+        return self._common
+
     def _take_long_way(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
         self.headers += headers  # the scope holds this list
         super().on_headers_complete()
-
-    @property
-    def _service(self) -> Any:
-        app: Any = self.config.app
-        return app.state.service
 
     def _short(self) -> bool:
         if self.url != b"/predict" or self.parser.get_method() != b"POST":
@@ -90,6 +100,17 @@ class _Exchange:
     ``body``, ``response_complete``, ``disconnected``, ``keep_alive`` and ``message_event`` are what that
     protocol reads and writes of a cycle.
     """
+
+    __slots__ = (
+        "_protocol",
+        "_reply",
+        "_service",
+        "_visit",
+        "body",
+        "disconnected",
+        "keep_alive",
+        "response_complete",
+    )
 
     def __init__(self, protocol: PredictProtocol, service: Any) -> None:
         self.body = bytearray()
@@ -156,13 +177,15 @@ class _Exchange:
 
     def _write(self, status: int, headers: bytes, content: bytes) -> None:
         protocol = self._protocol
-        common = [
-            b"%s: %s\r\n" % header
-            for header in (*protocol.server_state.default_headers, *self._visit.headers)
-        ]
-        if not self.keep_alive:
-            common.append(b"connection: close\r\n")
-        protocol.transport.write(b"".join((STATUS_LINE[status], *common, headers, b"\r\n", content)))
+        connection = b"" if self.keep_alive else b"connection: close\r\n"
+        parts = (
+            STATUS_LINE[status],
+            protocol.common_headers(),
+            self._visit.header_lines,
+            headers,
+            connection,
+        )
+        protocol.transport.write(b"".join((*parts, b"\r\n", content)))
         self.response_complete = True
         self._visit.leave(ROUTE, "POST", status)
         if not self.keep_alive:
