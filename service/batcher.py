@@ -239,7 +239,7 @@ class Batcher:
         self._jobs.put(job)
 
     def _finish(self, batch: _Batch, outcome: NDArray[np.float32] | Exception) -> None:
-        """Keep the model busy, then hand out the answers of the batch it has done."""
+        """Hand out the answers of a batch, then give the model the next one."""
         seconds = time.monotonic() - batch.started
         self._running = None
         if isinstance(outcome, Exception):
@@ -252,7 +252,7 @@ class Batcher:
 
     def _answer(self, batch: _Batch, probabilities: NDArray[np.float32], seconds: float) -> None:
         digits: list[int] = probabilities.argmax(axis=1).tolist()
-        confidences: list[float] = probabilities.max(axis=1).tolist()
+        confidences: list[float] = np.maximum.reduce(probabilities, axis=1).tolist()
         card = batch.model.card
         answered = []
         for i, request in enumerate(batch.requests):
@@ -261,7 +261,7 @@ class Batcher:
                 answered.append(i)
             if request.watcher is not None:
                 request.watcher.cancel()
-        inks: list[float] = batch.images.mean(axis=1).tolist()
+        inks: list[float] = (np.add.reduce(batch.images, axis=1) / PIXELS).tolist()
         if len(answered) < len(batch.requests):
             digits = [digits[i] for i in answered]
             confidences = [confidences[i] for i in answered]
