@@ -21,10 +21,11 @@ from service import codec, errors
 from service.batcher import Batcher, batch_sizes
 from service.cpu import cpu_limit, threads_for
 from service.images import PictureReader
-from service.inputs import Inputs, read_body
+from service.inputs import Inputs, read_body, read_options
 from service.metrics import Metrics
 from service.middleware import Edge
 from service.model import configure_torch, load_model
+from service.page import page_routes
 from service.reload import Reloader
 from service.settings import Settings
 
@@ -62,6 +63,7 @@ class Application(Starlette):
                 Route("/predict", Predict(), methods=["POST"]),
                 Route("/healthz", healthz),
                 Route("/metrics", expose_metrics),
+                *page_routes(),
             ],
             lifespan=_lifespan(settings, self._edge),
         )
@@ -112,9 +114,9 @@ def _lifespan(settings: Settings, edge: Edge) -> Callable[[Starlette], AbstractA
             app.state.service = Service(settings, edge, batcher, decoder, inputs)
             logger.info("serving %s %s from %s", model.card.name, model.card.version, settings.model_path)
             # PyTorch brings hundreds of thousands of objects that live as long as the process; a collection
-            # that looked through them all would hold every request up for a tenth of a second.
-            gc.collect()
+            # that looked through them would hold every request up for a tenth of a second.
             gc.freeze()
+            gc.enable()
             yield
 
     return lifespan
@@ -143,15 +145,18 @@ class Predict:
         service: Service = scope["app"].state.service
         content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
         body = await read_body(receive, service.settings.max_body_bytes)
+        options = read_options(scope["query_string"])
         try:
-            if scope["query_string"]:
+            if options.preview:
                 raise codec.NotPlain
             image = service.decoder.decode(content_type, body)
         except codec.NotPlain:
-            content = await service.inputs.answer(content_type, scope["query_string"], body, receive)
+            content = await service.inputs.answer(content_type, body, receive, preview=options.preview)
         else:
             content = codec.encode(await service.batcher.submit(image, abandoned=receive))
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+        if options.close:
+            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
