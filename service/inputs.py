@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
@@ -39,6 +40,33 @@ async def read_body(receive: Receive, limit: int) -> bytes:
     return body
 
 
+class Options(NamedTuple):
+    """What the query string of a request asks for."""
+
+    preview: bool = False
+    close: bool = False
+
+
+NO_OPTIONS = Options()
+
+
+def read_options(query: bytes) -> Options:
+    """Read a query string, such as ``preview=true``; what it does not name is off.
+
+    Raises:
+        InvalidOption: an option is neither true nor false.
+    """
+    if not query:
+        return NO_OPTIONS
+    options = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name in Options._fields:
+            if value not in ("true", "false"):
+                raise InvalidOption(f"{name} is {value[:20]!r}; expected true or false")
+            options[name] = value == "true"
+    return Options(**options)
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """Brings every kind of input to the batcher, and its answers back."""
@@ -49,13 +77,12 @@ class Inputs:
     max_images: int
     max_queue_size: int
 
-    async def answer(self, content_type: bytes, query: bytes, body: bytes, receive: Receive) -> bytes:
-        """Return the JSON that answers a body of any kind, with the options of a query string.
+    async def answer(self, content_type: bytes, body: bytes, receive: Receive, *, preview: bool) -> bytes:
+        """Return the JSON that answers a body of any kind; with a preview, it has each image, too.
 
         Raises:
-            ServiceError: many of its kinds; the body or the query is wrong, or there is no room.
+            ServiceError: many of its kinds; the body is wrong, or there is no room.
         """
-        preview = wants_preview(query)
         media_type = content_type.partition(b";")[0].strip().lower()
         if media_type.decode("latin-1") in MEDIA_TYPES:
             decoded: Image | list[Image] = await self.pictures.read(body)
@@ -101,18 +128,6 @@ class Inputs:
             for reply in replies:
                 reply.cancel()
             gone.forget()
-
-
-def wants_preview(query: bytes) -> bool:
-    """Tell whether a query string asks for the image to be sent back with its prediction.
-
-    Raises:
-        InvalidOption: ``preview`` is neither true nor false.
-    """
-    value = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)).get("preview", "false")
-    if value not in ("true", "false"):
-        raise InvalidOption(f"preview is {value[:20]!r}; expected true or false")
-    return value == "true"
 
 
 def _alone(prediction: Prediction, _: Image) -> bytes:

@@ -1,0 +1,188 @@
+"""A real headless Chromium, driven over its DevTools protocol.
+
+https://chromedevtools.github.io/devtools-protocol/ has the commands. One WebSocket and no driver process.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--force-color-profile=srgb",
+    "--remote-debugging-port=0",
+    "--remote-allow-origins=*",
+)
+PATIENCE_SECONDS = 30
+
+
+class Browser:
+    """One tab of one Chromium with an empty profile, in ``with Browser() as browser``."""
+
+    def __enter__(self) -> Browser:
+        """Start it."""
+        program = next(filter(None, map(shutil.which, NAMES)), None)
+        if program is None:
+            pytest.fail("no Chromium: install it with `apt-get install chromium`, or see .ci/run")
+        self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self._process = subprocess.Popen(
+            [program, *FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._ids = itertools.count(1)
+        self.events: list[dict[str, Any]] = []
+        port, path = self._wait_for_port()
+        self._socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, open_timeout=PATIENCE_SECONDS)
+        self._session: str | None = None
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.call(f"{domain}.enable")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it, and every process that it started."""
+        self._session = None
+        self.call("Browser.close")
+        self._socket.close()
+        self._process.wait(PATIENCE_SECONDS)
+        self._profile.cleanup()
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send a command and return its result; events that come meanwhile are kept in ``events``."""
+        number = next(self._ids)
+        message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        self._socket.send(json.dumps(message))
+        while True:
+            reply = json.loads(self._socket.recv(timeout=PATIENCE_SECONDS))
+            if reply.get("id") == number:
+                assert "error" not in reply, f"{method}: {reply['error']}"
+                result: dict[str, Any] = reply["result"]
+                return result
+            self.events.append(reply)
+
+    def open(self, url: str) -> None:
+        """Load a page, and wait until its scripts have run."""
+        self.call("Page.navigate", url=url)
+        self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of an expression in the page; promises are awaited."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def wait_for(self, condition: str) -> Any:
+        """Wait until an expression in the page is true, and return its value."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if value := self.evaluate(condition):
+                return value
+            time.sleep(0.02)
+        raise AssertionError(f"not within {PATIENCE_SECONDS} s: {condition}")
+
+    def text(self, selector: str) -> str:
+        """Return the text of an element."""
+        return str(self.evaluate(f"document.querySelector({json.dumps(selector)}).textContent"))
+
+    def box(self, selector: str) -> tuple[float, float, float, float]:
+        """Return where an element is: left, top, width and height in the window."""
+        rectangle = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        return tuple(self.evaluate(f"(({{x, y, width, height}}) => [x, y, width, height])({rectangle})"))
+
+    def mouse(self, kind: str, x: float, y: float, *, pressed: bool = True) -> None:
+        """Move, press or release the mouse: kind is mouseMoved, mousePressed or mouseReleased."""
+        self.call(
+            "Input.dispatchMouseEvent",
+            type=kind,
+            x=x,
+            y=y,
+            button="left" if pressed else "none",
+            buttons=1 if pressed and kind != "mouseReleased" else 0,
+            clickCount=int(kind != "mouseMoved"),
+        )
+
+    def click(self, selector: str) -> None:
+        """Click on the middle of an element."""
+        left, top, width, height = self.box(selector)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.mouse(kind, left + width / 2, top + height / 2)
+
+    def key(self, key: str, *, modifiers: int = 0) -> None:
+        """Press and release a key; modifiers: 1 Alt, 2 Control, 4 Meta, 8 Shift."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, modifiers=modifiers)
+
+    def window(self, width: int, height: int, *, dark: bool = False, phone: bool = False) -> None:
+        """Give the page a size in CSS pixels, two device pixels each, and a colour scheme."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=2,
+            mobile=phone,
+        )
+        self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def screenshot(self, path: Path) -> None:
+        """Write what the window shows as a PNG file."""
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+
+    def complaints(self) -> list[str]:
+        """Return what the page's console has had to say: errors, warnings and blocked resources."""
+        self.call("Runtime.evaluate", expression="0")
+        found = []
+        for event in self.events:
+            if event["method"] == "Log.entryAdded":
+                found.append(event["params"]["entry"]["text"])
+            elif event["method"] in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
+                found.append(json.dumps(event["params"]))
+        return found
+
+    def requested(self) -> list[str]:
+        """Return the address of every request so far."""
+        return [
+            event["params"]["request"]["url"]
+            for event in self.events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+
+    def _wait_for_port(self) -> list[str]:
+        announced = Path(self._profile.name) / "DevToolsActivePort"
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, "Chromium ended"
+            lines = announced.read_text().splitlines() if announced.exists() else []
+            if len(lines) == 2:
+                return lines
+            time.sleep(0.02)
+        raise AssertionError("Chromium did not start")
