@@ -43,7 +43,7 @@ class Settings:
     num_threads: int | None = _setting(
         None, "threads that compute one batch; empty: one CPU less than the limit, 1 to 4", low=1, high=1024
     )
-    max_batch_size: int = _setting(64, "images in one forward pass, at most", low=1, high=1024)
+    max_batch_size: int = _setting(32, "images in one forward pass, at most", low=1, high=1024)
     max_queue_size: int = _setting(1024, "requests that may wait for the model", low=1, high=1_000_000)
     queue_timeout_seconds: float = _setting(
         2.0, "seconds a request may wait for its answer before it gets a 504", low=0.01, high=3600
@@ -56,6 +56,9 @@ class Settings:
         1 << 24, "width times height of a picture, at most", low=784, high=1 << 30
     )
     max_body_bytes: int = _setting(1 << 20, "size of a request body, at most", low=1024, high=1 << 30)
+    api_keys_file: str = _setting(
+        "", "file with API keys, one on each line, that predictions then need; empty: they need none"
+    )
     keep_alive_seconds: int = _setting(75, "seconds an idle connection stays open", low=1, high=3600)
     shutdown_timeout_seconds: int = _setting(
         20, "seconds that requests in flight get to finish after SIGTERM", low=1, high=3600
@@ -65,6 +68,9 @@ class Settings:
     )
     log_format: str = _setting(
         "auto", "json, text, or auto: text on a terminal, JSON elsewhere", choices=("auto", "json", "text")
+    )
+    access_log_sample: float = _setting(
+        0.0, "share of requests that get a log line: 0 none, 0.01 one in a hundred, 1 all", low=0, high=1
     )
 
     @classmethod
