@@ -166,7 +166,7 @@ class Run:
             f"{result['failed']} of {result['sent']} requests failed: {result['errors']}",
         )
         again = result["sent again"]
-        say(f"rolling restart of 5 pods under load: {result['sent']} requests, none failed, {again} sent again")
+        say(f"rolling restart of 5 pods: {result['sent']} requests, 0 failed, {again} sent again")
 
     def autoscale(self) -> None:
         """Switch the autoscaler on, and off again."""
@@ -192,15 +192,40 @@ class Run:
     def swap_weights(self) -> None:
         """Serve weights from a ConfigMap, then roll back."""
         self.cluster.kubectl("create", "configmap", "weights-2", f"--from-file=mnist_cnn.pt={self.weights}")
-        self.upgrade(model={"existingConfigMap": "weights-2", "version": "2"})
+        model = {"existingConfigMap": "weights-2", "version": "2"}
+        self.upgrade(model=model)
         expect(self._model_annotation("version") == "2", "the pods do not say that they serve version 2")
         self.test()
         say("helm upgrade --set model.existingConfigMap=weights-2: the pods serve the ConfigMap's weights")
         self.cluster.helm.rollback(RELEASE, wait="watcher", timeout=self.cluster.timeout_seconds)
         self.cluster.rollout()
+        del self.values["model"]
         expect(self._model_annotation("source").startswith("image "), "the pods still serve the ConfigMap")
         self.predict()
         say("helm rollback: the pods serve the weights of the image again")
+
+    def refuse_broken_weights(self) -> None:
+        """Roll out weights that cannot be served: the pods before them must go on answering."""
+        self.cluster.kubectl("create", "configmap", "broken", "--from-literal=mnist_cnn.pt=rubbish")
+        before = {pod["metadata"]["name"] for pod in self.cluster.pods()}
+        values = self.values | {"model": {"existingConfigMap": "broken", "version": "broken"}}
+        self.cluster.helm.upgrade(helm.CHART, RELEASE, values)
+
+        def restarted() -> bool:
+            new = [pod for pod in self.cluster.pods() if pod["metadata"]["name"] not in before]
+            statuses = [status for pod in new for status in pod["status"].get("containerStatuses", [])]
+            expect(not any(status["ready"] for status in statuses), "a pod with broken weights became ready")
+            return any(status["restartCount"] > 0 for status in statuses)
+
+        self.cluster.until(restarted, "a pod refuses the broken weights")
+        names = {pod["metadata"]["name"] for pod in self.cluster.pods()}
+        expect(before <= names, f"pods with good weights are gone: {before - names}")
+        self.predict()
+        self.cluster.helm.rollback(RELEASE, wait="watcher", timeout=self.cluster.timeout_seconds)
+        self.cluster.rollout()
+        say(
+            "broken weights: the new pod never became ready, the old ones served on; helm rollback cleared it"
+        )
 
     def _model_annotation(self, name: str) -> str:
         annotations = [pod["metadata"]["annotations"] for pod in self.cluster.pods()]
@@ -211,7 +236,7 @@ class Run:
     def uninstall(self) -> None:
         """Uninstall; nothing of the release may be left."""
         self.cluster.helm.uninstall(RELEASE, wait="watcher", timeout=self.cluster.timeout_seconds)
-        self.cluster.kubectl("delete", "configmap", "weights-2")
+        self.cluster.kubectl("delete", "configmap", "weights-2", "broken")
         kinds = "deployments,replicasets,pods,services,hpa,pdb,serviceaccounts,configmaps,secrets,jobs"
 
         def left() -> list[str]:
@@ -256,6 +281,7 @@ def main(arguments: list[str] | None = None) -> int:
             run.restart_under_load,
             run.autoscale,
             run.swap_weights,
+            run.refuse_broken_weights,
             run.uninstall,
         ):
             step()
