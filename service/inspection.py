@@ -11,6 +11,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     configure_torch(num_threads=1)
-    sizes = batch_sizes(Settings().max_batch_size)
+    sizes = sorted({*batch_sizes(Settings().max_batch_size), *TIMED_BATCH_SIZES})
     try:
         model = load_model(options.file, batch_sizes=sizes, sha256=options.sha256)
     except InvalidModel as error:
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def worst_difference(model: Model, sizes: tuple[int, ...]) -> float:
+def worst_difference(model: Model, sizes: Sequence[int]) -> float:
     """Return how far a logit is from the trainer's, at most, over all golden cases at these batch sizes."""
     return max(
         float(np.abs(model.logits(images.reshape(-1, PIXELS).numpy()) - logits).max())

@@ -10,6 +10,7 @@ prints a weights file's card, replays its golden cases and times it; see ``servi
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -65,7 +66,7 @@ class Model:
         return logits
 
     def warm_up(self) -> Iterator[None]:
-        """Replay golden cases in the thread that will serve, a batch size a step, the smallest first.
+        """Replay golden cases in the thread that will serve, one batch a step, the smallest size first.
 
         Loading has compiled all there is to compile; what is left is what a thread keeps for itself. Each
         step takes a few milliseconds at most, so that requests may be served in between.
@@ -77,7 +78,7 @@ class Model:
             images, logits = next(self.golden.batches(size))
             for _ in range(WARM_UP_CALLS):
                 _compare(_run(module, images), logits)
-            yield
+                yield
 
 
 def load_model(path: Path, *, batch_sizes: Sequence[int] = (1,), sha256: str = "") -> Model:
@@ -99,6 +100,9 @@ def load_model(path: Path, *, batch_sizes: Sequence[int] = (1,), sha256: str = "
 def configure_torch(num_threads: int) -> None:
     """Set what holds for the whole process: threads per batch, and oneDNN's graph fusion where it exists."""
     torch.set_num_threads(num_threads)
+    # oneDNN would keep the kernels of the last 1024 fused graphs: those of models that serve no more. Each
+    # module holds its own kernels anyway. It reads the variable when it compiles its first graph.
+    os.environ.setdefault("DNNL_GRAPH_COMPILED_PARTITION_CACHE_CAPACITY", "0")
     try:
         torch.jit.enable_onednn_fusion(True)
     except RuntimeError as error:  # a build of PyTorch without it serves unfused

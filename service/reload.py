@@ -12,8 +12,10 @@ import contextlib
 import logging
 import signal
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from watchfiles import awatch
 
@@ -25,6 +27,7 @@ from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Signature: TypeAlias = tuple[int, ...]
 
 # A change is acted on once the folder has been quiet for so long: a file is seldom written in one go.
@@ -48,6 +51,9 @@ class Reloader:
         self._refused = ""  # the digest of the content that was refused last, or why it could not be read
         self._wake = asyncio.Event()
         self._asked = False
+        # One thread for all the reading and loading: memory that PyTorch took in one is used again in the
+        # next load, and the event loop never waits for a disk.
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="reload")
         self._tasks: list[asyncio.Task[None]] = []
         for result in ("success", "failure"):
             metrics.reloads.labels(result)  # a counter that starts at 0 shows its first increase
@@ -67,6 +73,7 @@ class Reloader:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._aside.shutdown(wait=False, cancel_futures=True)
 
     def ask(self) -> None:
         """Look at the file at once, and try it even if it was refused before."""
@@ -77,10 +84,10 @@ class Reloader:
         """Serve what the file holds, if that is news; one who asked gets a log line in any case."""
         content = ""
         try:
-            signature = await asyncio.to_thread(self._signature)
+            signature = await self._run_aside(self._signature)
             if signature == self._seen and not asked:
                 return
-            content = await asyncio.to_thread(file_sha256, self._path)
+            content = await self._run_aside(lambda: file_sha256(self._path))
             self._seen = signature
             if content == self._model.sha256:
                 self._refused = ""
@@ -117,12 +124,14 @@ class Reloader:
             asked, self._asked = self._asked, False
             await self.look(asked=asked)
 
+    async def _run_aside(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._aside, call)
+
     async def _swap(self) -> None:
-        model = await asyncio.to_thread(
-            load_model,
-            self._path,
-            batch_sizes=batch_sizes(self._settings.max_batch_size),
-            sha256=self._settings.model_sha256,
+        settings = self._settings
+        sizes = batch_sizes(settings.max_batch_size)
+        model = await self._run_aside(
+            lambda: load_model(self._path, batch_sizes=sizes, sha256=settings.model_sha256)
         )
         await self._batcher.install(model)
         before, self._model, self._refused = self._name, model, ""
