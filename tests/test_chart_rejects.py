@@ -172,6 +172,7 @@ def test_values_that_contradict_each_other_are_refused_with_a_sentence(values, s
         ({"settings": {"shutdownTimeoutSeconds": 0}}, "at '/settings/shutdownTimeoutSeconds': minimum"),
         ({"settings": {"reloadIntervalSeconds": 0}}, "at '/settings/reloadIntervalSeconds': minimum: got 0"),
         ({"settings": {"logLevel": "loud"}}, "at '/settings/logLevel': value must be one of"),
+        ({"settings": {"accessLogSample": 2}}, "at '/settings/accessLogSample': maximum: got 2, want 1"),
         ({"settings": {"logFormat": "xml"}}, "at '/settings/logFormat': value must be one of"),
         (
             {"apiKeys": {"existingSecret": "A_b"}},
