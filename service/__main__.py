@@ -24,6 +24,7 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT, then drain and exit 0."""
     try:
         settings = Settings.from_env(os.environ)
+        app = create_app(settings)
     except InvalidSetting as error:
         sys.exit(f"rust-ml-api: {error}")
     configure_logging(settings)
@@ -32,7 +33,7 @@ def main() -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: None)
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -18,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import codec, errors
+from service.auth import ApiKeys
 from service.batcher import Batcher, batch_sizes
 from service.cpu import cpu_limit, threads_for
 from service.images import PictureReader
@@ -25,6 +27,7 @@ from service.inputs import Inputs, read_body, read_options
 from service.metrics import Metrics
 from service.middleware import Edge
 from service.model import configure_torch, load_model
+from service.openinference import open_inference_routes
 from service.page import page_routes
 from service.reload import Reloader
 from service.settings import Settings
@@ -41,11 +44,7 @@ class Service:
     batcher: Batcher
     decoder: codec.Decoder
     inputs: Inputs
-
-    @property
-    def guarded(self) -> bool:
-        """Whether a request must show who sends it before it is let in."""
-        return False
+    guarded: bool  # whether a request must show who sends it before it is let in
 
     @property
     def healthy(self) -> bool:
@@ -57,12 +56,16 @@ class Application(Starlette):
     """Starlette's routing and lifespan, under one layer of our own instead of its three."""
 
     def __init__(self, settings: Settings) -> None:
-        self._edge = Edge(metrics=Metrics(), replica=socket.gethostname())
+        self._edge = Edge(
+            metrics=Metrics(), replica=socket.gethostname(), access_log_sample=settings.access_log_sample
+        )
+        guard = ApiKeys(Path(settings.api_keys_file)).guard if settings.api_keys_file else _let_pass
         super().__init__(
             routes=[
-                Route("/predict", Predict(), methods=["POST"]),
+                Route("/predict", guard(Predict()), methods=["POST"]),
                 Route("/healthz", healthz),
                 Route("/metrics", expose_metrics),
+                *open_inference_routes(guard),
                 *page_routes(),
             ],
             lifespan=_lifespan(settings, self._edge),
@@ -76,8 +79,16 @@ class Application(Starlette):
 
 
 def create_app(settings: Settings) -> Application:
-    """Build the application; nothing is loaded or started before its lifespan is entered."""
+    """Build the application; no model is loaded and nothing started before its lifespan is entered.
+
+    Raises:
+        InvalidSetting: the file of API keys can't be read.
+    """
     return Application(settings)
+
+
+def _let_pass(app: ASGIApp) -> ASGIApp:
+    return app
 
 
 def _lifespan(settings: Settings, edge: Edge) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
@@ -111,7 +122,9 @@ def _lifespan(settings: Settings, edge: Edge) -> Callable[[Starlette], AbstractA
             inputs = Inputs(
                 batcher, decoder, pictures, settings.max_images_per_request, settings.max_queue_size
             )
-            app.state.service = Service(settings, edge, batcher, decoder, inputs)
+            app.state.service = Service(
+                settings, edge, batcher, decoder, inputs, guarded=bool(settings.api_keys_file)
+            )
             logger.info("serving %s %s from %s", model.card.name, model.card.version, settings.model_path)
             # PyTorch brings hundreds of thousands of objects that live as long as the process; a collection
             # that looked through them would hold every request up for a tenth of a second.

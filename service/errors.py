@@ -197,3 +197,16 @@ def problem_details(
     return Response(
         orjson.dumps(body), status_code=status, headers=headers, media_type="application/problem+json"
     )
+
+
+def open_inference_error(problem: Response) -> Response:
+    """Say the same in the words of the Open Inference Protocol: ``{"error": "..."}``."""
+    detail = orjson.loads(bytes(problem.body))["detail"]
+    headers = {
+        name: value
+        for name, value in problem.headers.items()
+        if name not in ("content-type", "content-length")
+    }
+    return Response(
+        orjson.dumps({"error": detail}), problem.status_code, headers, media_type="application/json"
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import random
+import re
 import secrets
 import time
 from collections.abc import Iterable
@@ -13,12 +15,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.archive import InvalidModel
-from service.errors import RequestAbandoned, ServiceError, problem, problem_details
+from service.errors import RequestAbandoned, ServiceError, open_inference_error, problem, problem_details
 from service.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 MAX_REQUEST_ID_BYTES = 128
+TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
+OPEN_INFERENCE = "/v2"  # whose clients expect errors in the protocol's own shape
 CLIENT_CLOSED_REQUEST = 499  # nginx's word for it; nobody is there to receive it, but the metrics are
 
 
@@ -28,13 +32,14 @@ class Edge:
     It stands in for Starlette's own stack of three: on the way to a prediction every layer counts.
 
     An ``X-Request-ID`` that the client sends is kept if it is short and printable, so that one id follows a
-    request through every service.
+    request through every service; so is a W3C ``traceparent``.
     """
 
     app: ASGIApp
 
-    def __init__(self, *, metrics: Metrics, replica: str) -> None:
+    def __init__(self, *, metrics: Metrics, replica: str, access_log_sample: float = 0.0) -> None:
         self.metrics = metrics
+        self.access_log_sample = access_log_sample
         self.replica = replica.encode("latin-1", "replace")
         self.in_flight = 0
         self._process = secrets.token_hex(8).encode()
@@ -69,36 +74,42 @@ class Edge:
             # The route's template, never the raw path: labels must stay few.
             visit.leave(scope["route"].path if "route" in scope else "unknown", scope["method"], status)
 
-    def request_id(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """Return the id that a request brings along, or one that no other request has."""
+    def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+        """Return a request's id, or one that no other has, and its trace, empty if it has none."""
+        request_id = traceparent = b""
         for name, value in headers:
-            if name == b"x-request-id" and 0 < len(value) <= MAX_REQUEST_ID_BYTES and _printable(value):
-                return bytes(value)
+            if name == b"x-request-id":
+                if 0 < len(value) <= MAX_REQUEST_ID_BYTES and _printable(value):
+                    request_id = bytes(value)
+            elif name == b"traceparent" and TRACEPARENT.fullmatch(value):
+                traceparent = bytes(value)
         # A random number for the process and a count within it: as unique as 16 random bytes, for a third
         # of the time.
-        return b"%s%016x" % (self._process, next(self._count))
+        return request_id or b"%s%016x" % (self._process, next(self._count)), traceparent
 
 
 class Visit:
     """One request between its head and the end of its answer."""
 
-    __slots__ = ("_edge", "_started", "request_id")
+    __slots__ = ("_edge", "_started", "request_id", "traceparent")
 
     def __init__(self, edge: Edge, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self._edge = edge
         self._started = time.perf_counter()
-        self.request_id = edge.request_id(headers)
+        self.request_id, self.traceparent = edge.identify(headers)
         edge.in_flight += 1
 
     @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """What the answer says of this visit."""
-        return ((b"x-request-id", self.request_id), (b"x-served-by", self._edge.replica))
+        headers = ((b"x-request-id", self.request_id), (b"x-served-by", self._edge.replica))
+        return (*headers, (b"traceparent", self.traceparent)) if self.traceparent else headers
 
     @property
     def header_lines(self) -> bytes:
         """The same as lines."""
-        return b"x-request-id: %s\r\nx-served-by: %s\r\n" % (self.request_id, self._edge.replica)
+        lines = b"x-request-id: %s\r\nx-served-by: %s\r\n" % (self.request_id, self._edge.replica)
+        return b"%straceparent: %s\r\n" % (lines, self.traceparent) if self.traceparent else lines
 
     def withdraw(self) -> None:
         """Forget the request: somebody else takes it over."""
@@ -107,18 +118,36 @@ class Visit:
     def leave(self, route: str, method: str, status: int) -> None:
         """Count the request as answered."""
         self._edge.in_flight -= 1
-        self._edge.metrics.request(route, method, status, time.perf_counter() - self._started)
+        seconds = time.perf_counter() - self._started
+        self._edge.metrics.request(route, method, status, seconds)
+        sample = self._edge.access_log_sample
+        if sample and random.random() < sample:  # noqa: S311 - nobody gains by guessing it
+            figures = {"method": method, "route": route, "status": status, "seconds": round(seconds, 6)}
+            logger.info("%s %s %d", method, route, status, extra={**figures, **self._names()})
 
     def refusal(self, path: str, method: str, error: Exception) -> Response:
         """Return the answer to an error: a refusal by name, or a fault of our own that the log explains."""
+        response = self._refusal(path, method, error)
+        return open_inference_error(response) if path.startswith(OPEN_INFERENCE) else response
+
+    def _refusal(self, path: str, method: str, error: Exception) -> Response:
         if isinstance(error, ServiceError):
             self._edge.metrics.rejected.labels(error.slug).inc()
             return problem(error)
         if isinstance(error, HTTPException):
             return _unrouted(path, method, error)
-        request_id = self.request_id.decode()
-        logger.error("%s %s failed", method, path, exc_info=error, extra={"request_id": request_id})
-        return problem_details(500, f"the service failed; its log has the details under request {request_id}")
+        names = self._names()
+        logger.error("%s %s failed", method, path, exc_info=error, extra=names)
+        return problem_details(
+            500, f"the service failed; its log has the details under request {names['request_id']}"
+        )
+
+    def _names(self) -> dict[str, str]:
+        """What finds this request in the logs of others."""
+        names = {"request_id": self.request_id.decode()}
+        if self.traceparent:
+            names["trace_id"] = self.traceparent.split(b"-")[1].decode()
+        return names
 
 
 def _unrouted(path: str, method: str, error: HTTPException) -> Response:

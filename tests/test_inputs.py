@@ -205,7 +205,7 @@ def test_a_client_that_leaves_does_no_harm(live_server):
         f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     )
     host, port = live_server.url.removeprefix("http://").split(":")
-    for _ in range(5):
+    for _ in range(3):
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(head.encode() + b"\r\n\r\n" + body)
 
