@@ -10,7 +10,7 @@ from training.train import Recipe
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Read the options; the defaults are the recipe of the bundled weights."""
+    """Read the options; the defaults of the recipe are those of `Recipe`."""
     recipe = Recipe()
     parser = argparse.ArgumentParser(
         prog="python -m training",
