@@ -47,6 +47,19 @@ def read_golden_cases(path: Path) -> GoldenCases:
         raise ValueError(f"{path} is not a weights file with golden cases: {error}") from None
 
 
+def first_key(path: Path) -> str:
+    """Read the first key of a file with one on each line; lines that begin with # are comments.
+
+    Raises:
+        ValueError: there is none.
+    """
+    lines = (line.strip() for line in path.read_text().splitlines())
+    key = next((line for line in lines if line and not line.startswith("#")), None)
+    if key is None:
+        raise ValueError(f"{path} holds no API key")
+    return key
+
+
 def predict(url: str, image: NDArray[np.uint8], *, api_key: str = "", timeout_seconds: float = 10) -> int:
     """The digit that the service at this address sees in one image.
 
@@ -79,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{options.url} is not an http or https address")
 
     try:
-        api_key = options.api_keys.read_text().split()[0] if options.api_keys else ""
+        api_key = first_key(options.api_keys) if options.api_keys else ""
         cases = read_golden_cases(options.model)
         digits = [predict(options.url, image, api_key=api_key) for image in cases.images]
     except (OSError, ValueError) as error:

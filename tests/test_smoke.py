@@ -70,6 +70,24 @@ def test_a_file_without_golden_cases_is_told(live_server, tmp_path, capsys):
     )
 
 
+def test_the_first_key_of_a_file_is_shown(start_server, weights, tmp_path, capsys):
+    keys = tmp_path / "keys"
+    keys.write_text("# the old one leaves on Friday\n\nfirst\nsecond\n")
+    server = start_server(API_KEYS_FILE=keys)
+
+    assert smoke.main([server.url, "--model", str(weights)]) == 1
+    assert "gave 401" in capsys.readouterr().err
+    assert smoke.main([server.url, "--model", str(weights), "--api-keys", str(keys)]) == 0
+
+
+def test_a_file_without_a_key_is_told(live_server, weights, tmp_path, capsys):
+    keys = tmp_path / "keys"
+    keys.write_text("# none\n")
+
+    assert smoke.main([live_server.url, "--model", str(weights), "--api-keys", str(keys)]) == 1
+    assert capsys.readouterr().err == f"{keys} holds no API key\n"
+
+
 def test_it_starts_without_pytorch(live_server, weights):
     script = (
         "import sys; from service import smoke; sys.exit(smoke.main(sys.argv[1:]) or 'torch' in sys.modules)"
