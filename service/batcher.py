@@ -223,8 +223,9 @@ class Batcher:
             for row, request in zip(images, requests, strict=True):
                 row[:] = request.image
         if not in_range(images):
-            for request in requests:
-                _refuse_bad_pixels(request)
+            for row, request in zip(images, requests, strict=True):
+                if _refuse_bad_pixels(request):
+                    row[:] = 0  # infinities would make NumPy complain wherever they are added up
         self._running = batch = _Batch(requests, images, self._model, time.monotonic())
         # Rows beyond the batch hold older images; their answers are computed and dropped.
         padded = self._buffer[:size]
@@ -327,11 +328,13 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return probabilities
 
 
-def _refuse_bad_pixels(request: _Request) -> None:
+def _refuse_bad_pixels(request: _Request) -> bool:
     try:
         check_pixels(request.image)
     except ServiceError as error:
         request.fail(error)
+        return True
+    return False
 
 
 async def _watch(request: _Request, abandoned: Abandoned) -> None:

@@ -211,3 +211,13 @@ def test_a_client_that_leaves_does_no_harm(live_server):
 
     assert post(live_server, {"images": [ZEROS] * 200}).status_code == 200
     assert all(line["level"] in ("INFO", "WARNING") for line in live_server.lines())
+
+
+def test_infinite_pixels_leave_no_trace(live_server):
+    image = np.zeros(784, "<f4")
+    image[:2] = np.inf, -np.inf
+
+    response = post(live_server, image.tobytes(), "application/octet-stream")
+
+    assert refusal(response) == (422, "invalid-image")
+    assert live_server.lines()  # every line is JSON: no library has written a warning of its own
