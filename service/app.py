@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
@@ -27,6 +28,7 @@ from service.inputs import Inputs, read_body, read_options
 from service.metrics import Metrics
 from service.middleware import Edge
 from service.model import configure_torch, load_model
+from service.openapi import describe
 from service.openinference import open_inference_routes
 from service.page import page_routes
 from service.reload import Reloader
@@ -65,6 +67,7 @@ class Application(Starlette):
                 Route("/predict", guard(Predict()), methods=["POST"]),
                 Route("/healthz", healthz),
                 Route("/metrics", expose_metrics),
+                Route("/openapi.json", describe_api),
                 *open_inference_routes(guard),
                 *page_routes(),
             ],
@@ -180,6 +183,13 @@ async def healthz(request: Request) -> Response:
     if service is None or not service.healthy:
         return errors.problem(errors.ModelUnavailable("the model is not running"))
     return PlainTextResponse("OK")
+
+
+async def describe_api(request: Request) -> Response:
+    """``GET /openapi.json``: all of this in OpenAPI 3.1."""
+    service: Service = request.app.state.service
+    document = describe(service.settings, service.batcher.model.card.name)
+    return Response(orjson.dumps(document), media_type="application/json")
 
 
 async def expose_metrics(request: Request) -> Response:

@@ -14,11 +14,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 STATIC = Path(__file__).with_name("static")
-PAGES = {"/": "index.html"}
+PAGES = {"/": "index.html", "/docs": "docs.html"}
 MEDIA_TYPES = {
     ".html": "text/html",
     ".css": "text/css",
     ".js": "text/javascript",
+    ".png": "image/png",
     ".svg": "image/svg+xml",
 }
 HEADERS = {

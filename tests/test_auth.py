@@ -45,7 +45,7 @@ def eventually(condition):
 def test_a_service_with_keys(start_server, keys):
     server = start_server(API_KEYS_FILE=keys)
 
-    for path in ("/", "/healthz", "/metrics", "/v2/health/ready", "/v2/models/mnist-cnn"):
+    for path in ("/", "/docs", "/healthz", "/metrics", "/openapi.json", "/v2/models/mnist-cnn"):
         assert requests.get(server.url + path, timeout=10).status_code == 200, path
 
     for shown in (
