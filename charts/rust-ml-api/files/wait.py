@@ -1,11 +1,11 @@
 """Waits until the training Job has written a weights file: PATH."""
 
-import os
 import sys
 import time
+from pathlib import Path
 
-path = sys.argv[1]
+path = Path(sys.argv[1])
 print(f"waiting for {path}", flush=True)
-while not os.path.exists(path):
+while not path.exists():
     time.sleep(2)
 print(f"{path} is there")
