@@ -240,35 +240,45 @@ class Batcher:
         self._jobs.put(job)
 
     def _finish(self, batch: _Batch, outcome: NDArray[np.float32] | Exception) -> None:
-        """Hand out the answers of a batch, then give the model the next one."""
+        """Hand out the answers of a batch."""
         seconds = time.monotonic() - batch.started
-        self._running = None
         if isinstance(outcome, Exception):
             logger.error("a batch of %d failed", len(batch.requests), exc_info=outcome)
             for request in batch.requests:
                 request.fail(ModelUnavailable("the model failed on this batch; the log says why"))
+            answers = []
         else:
-            self._answer(batch, softmax(outcome[: len(batch.requests)]), seconds)
-        self._start()
+            answers = self._answer(batch, softmax(outcome[: len(batch.requests)]))
+        # Scheduled after the callbacks of the replies: answers are sent before the books are kept.
+        self._loop.call_soon(self._conclude, batch, answers, seconds)
 
-    def _answer(self, batch: _Batch, probabilities: NDArray[np.float32], seconds: float) -> None:
+    def _answer(self, batch: _Batch, probabilities: NDArray[np.float32]) -> list[tuple[int, Prediction]]:
+        """Resolve the replies that somebody still waits for; return those with their places in the batch."""
         digits: list[int] = probabilities.argmax(axis=1).tolist()
         confidences: list[float] = np.maximum.reduce(probabilities, axis=1).tolist()
         card = batch.model.card
-        answered = []
-        for i, request in enumerate(batch.requests):
+        answers = []
+        for place, request in enumerate(batch.requests):
             if not request.reply.done():
-                request.reply.set_result(Prediction(digits[i], confidences[i], probabilities[i], card))
-                answered.append(i)
+                answer = Prediction(digits[place], confidences[place], probabilities[place], card)
+                request.reply.set_result(answer)
+                answers.append((place, answer))
             if request.watcher is not None:
                 request.watcher.cancel()
+        return answers
+
+    def _conclude(self, batch: _Batch, answers: list[tuple[int, Prediction]], seconds: float) -> None:
+        """Take note of a batch, then give the model the next one."""
         inks: list[float] = (np.add.reduce(batch.images, axis=1) / PIXELS).tolist()
-        if len(answered) < len(batch.requests):
-            digits = [digits[i] for i in answered]
-            confidences = [confidences[i] for i in answered]
-            inks = [inks[i] for i in answered]
-        waits = [batch.started - request.arrived for request in batch.requests]
-        self._observer.batch(digits, confidences, inks, waits, seconds)
+        self._observer.batch(
+            digits=[answer.digit for _, answer in answers],
+            confidences=[answer.confidence for _, answer in answers],
+            inks=[inks[place] for place, _ in answers],
+            waits=[batch.started - request.arrived for request in batch.requests],
+            seconds=seconds,
+        )
+        self._running = None
+        self._start()
 
     def _sweep(self) -> None:
         """Look over the requests that have waited for long, oldest first; most never meet this."""
