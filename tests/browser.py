@@ -6,6 +6,7 @@ https://chromedevtools.github.io/devtools-protocol/ has the commands. One WebSoc
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import json
 import shutil
@@ -46,32 +47,35 @@ class Browser:
         program = next(filter(None, map(shutil.which, NAMES)), None)
         if program is None:
             pytest.fail("no Chromium: install it with `apt-get install chromium`, or see .ci/run")
-        self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self._process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self._ids = itertools.count(1)
         self.events: list[dict[str, Any]] = []
-        port, path = self._wait_for_port()
-        self._socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, open_timeout=PATIENCE_SECONDS)
+        self._ids = itertools.count(1)
         self._session: str | None = None
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self.call(f"{domain}.enable")
+        with contextlib.ExitStack() as parts:
+            profile = parts.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            process = parts.enter_context(
+                subprocess.Popen(
+                    [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+            parts.callback(process.terminate)
+            port, path = _wait_for_port(process, Path(profile) / "DevToolsActivePort")
+            self._socket = parts.enter_context(
+                connect(f"ws://127.0.0.1:{port}{path}", max_size=None, open_timeout=PATIENCE_SECONDS)
+            )
+            target = self.call("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Runtime", "Network", "Log"):
+                self.call(f"{domain}.enable")
+            self._parts = parts.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End it, and every process that it started."""
-        self._session = None
-        self.call("Browser.close")
-        self._socket.close()
-        self._process.wait(PATIENCE_SECONDS)
-        self._profile.cleanup()
+        self._parts.close()
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command and return its result; events that come meanwhile are kept in ``events``."""
@@ -107,6 +111,15 @@ class Browser:
                 return value
             time.sleep(0.02)
         raise AssertionError(f"not within {PATIENCE_SECONDS} s: {condition}")
+
+    def wait_for_event(self, method: str) -> dict[str, Any]:
+        """Wait for an event, and return its parameters."""
+        while True:
+            for event in self.events:
+                if event["method"] == method:
+                    parameters: dict[str, Any] = event["params"]
+                    return parameters
+            self.events.append(json.loads(self._socket.recv(timeout=PATIENCE_SECONDS)))
 
     def text(self, selector: str) -> str:
         """Return the text of an element."""
@@ -150,8 +163,11 @@ class Browser:
             mobile=phone,
         )
         self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        features = {"color-scheme": "dark" if dark else "light", "reduced-motion": "reduce"}
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": f"prefers-{name}", "value": value} for name, value in features.items()],
+        )
 
     def screenshot(self, path: Path) -> None:
         """Write what the window shows as a PNG file."""
@@ -176,13 +192,13 @@ class Browser:
             if event["method"] == "Network.requestWillBeSent"
         ]
 
-    def _wait_for_port(self) -> list[str]:
-        announced = Path(self._profile.name) / "DevToolsActivePort"
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            assert self._process.poll() is None, "Chromium ended"
-            lines = announced.read_text().splitlines() if announced.exists() else []
-            if len(lines) == 2:
-                return lines
-            time.sleep(0.02)
-        raise AssertionError("Chromium did not start")
+
+def _wait_for_port(process: subprocess.Popen[bytes], announced: Path) -> list[str]:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "Chromium ended"
+        lines = announced.read_text().splitlines() if announced.exists() else []
+        if len(lines) == 2:
+            return lines
+        time.sleep(0.02)
+    raise AssertionError("Chromium did not start")

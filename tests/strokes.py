@@ -15,16 +15,20 @@ def strokes(image: NDArray[np.uint8]) -> list[list[Point]]:
     The ink is thinned to lines one pixel wide, which are then followed from end to end.
     """
     pixels = {(int(x), int(y)) for y, x in np.argwhere(_thin(image > INK))}
-    lines = []
+    lines: list[list[tuple[int, int]]] = []
+    drawn: set[tuple[int, int]] = set()
     while pixels:
         start = min(pixels, key=lambda pixel: (len(_around(pixel, pixels)), pixel[1]))
         # A loop has no end; wherever it is cut, its line returns to where it began.
         closed = len(_around(start, pixels)) > 1
         line = _follow(start, pixels)
-        if closed and len(line) > 3:
+        pixels -= set(line)
+        if all(_around(pixel, drawn) for pixel in line):
+            continue  # crumbs beside a line, which the pen covers
+        drawn |= set(line)
+        if closed and len(line) > 3 and np.abs(np.subtract(line[0], line[-1])).max() <= 2:
             line.append(line[0])
         lines.append(line)
-        pixels -= set(line)
     return sorted((_smooth(line) for line in lines), key=len, reverse=True)
 
 

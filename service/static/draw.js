@@ -21,6 +21,7 @@ let timer;
 const paper = new Paper(id('canvas'), {
   changed() {
     changes++;
+    busy();
     id('hint').hidden = !paper.empty;
     id('undo').disabled = id('clear').disabled = paper.empty;
     if (paper.empty) {
@@ -76,8 +77,14 @@ async function ask() {
     pause = backOff('The service can’t be reached');
   }
   asking = false;
+  busy();
   if (changes !== answered && !paper.empty) soon(pause);
   else if (id('repeat').checked) soon(Math.max(pause, REPEAT));
+}
+
+/** Tell assistive technology whether what is shown is the answer to what is drawn. */
+function busy() {
+  id('answer').setAttribute('aria-busy', !paper.empty && changes !== answered);
 }
 
 function backOff(what, response) {

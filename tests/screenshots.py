@@ -1,0 +1,86 @@
+"""The pictures of the README: a real digit, drawn on the real page in a real browser.
+
+`python -m tests.screenshots FOLDER` writes page-light.png, page-dark.png and page-phone.png.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.balancer import Balancer
+from tests.browser import Browser
+from tests.server import Server
+from tests.strokes import strokes
+
+REPLICAS = tuple(f"rust-ml-api-6c9f7d8b54-{name}" for name in ("4xk2p", "b7wqz", "tn9sd"))
+WINDOWS = {
+    "light": {"width": 1100, "height": 790},
+    "dark": {"width": 1100, "height": 790, "dark": True},
+    "phone": {"width": 390, "height": 844, "phone": True},
+}
+ANSWERED = "document.getElementById('answer').ariaBusy === 'false' && document.getElementById('digit').value"
+EMPTY = "document.getElementById('clear').disabled && document.getElementById('answer').ariaBusy === 'false'"
+ANSWERS = "document.querySelectorAll('.strip li').length"
+REPEAT = "document.getElementById('repeat').click()"
+
+
+def draw(browser: Browser, digit: NDArray[np.uint8]) -> str:
+    """Draw a digit, shape (28, 28), stroke by stroke with the mouse, and return what the page makes of it."""
+    left, top, width, height = browser.box("#canvas")
+    for line in strokes(digit):
+        points = [(left + x / 28 * width, top + y / 28 * height) for x, y in line]
+        browser.mouse("mousePressed", *points[0])
+        for point in points[1:]:
+            browser.mouse("mouseMoved", *point)
+        browser.mouse("mouseReleased", *points[-1])
+    return str(browser.wait_for(ANSWERED))
+
+
+def clear(browser: Browser) -> None:
+    """Clear the page, and wait until it is as it was at first."""
+    browser.key("Escape")
+    browser.wait_for(EMPTY)
+
+
+def take(browser: Browser, url: str, digits: NDArray[np.uint8], folder: Path, *, answers: int) -> list[Path]:
+    """Draw digits behind a load balancer, ask for many answers, and take a picture in each kind of window."""
+    paths = []
+    for name, window in WINDOWS.items():
+        browser.window(**window)
+        browser.open(url)
+        browser.evaluate(REPEAT)
+        for i, digit in enumerate(digits, start=1):
+            clear(browser)
+            draw(browser, digit)
+            browser.wait_for(f"{ANSWERS} >= {answers * i // len(digits)}")
+        browser.evaluate(f"{REPEAT}; document.activeElement.blur()")
+        paths.append(folder / f"page-{name}.png")
+        browser.screenshot(paths[-1])
+    return paths
+
+
+def main(folder: Path) -> None:
+    """Write the pictures, in few colours: they are part of the repository."""
+    examples = [
+        json.loads((Path(__file__).parent / f"data/digit-{i}.json").read_text()) for i in (0, 1, 9, 4, 2, 3)
+    ]
+    digits = np.array([example["image"] for example in examples]).reshape(-1, 28, 28) * 255
+    server = Server(Path(tempfile.mkdtemp()) / "server.log", {}).wait_until_ready()
+    try:
+        with Balancer(server.url, REPLICAS) as balancer, Browser() as browser:
+            for path in take(browser, balancer.url, digits.astype(np.uint8), folder, answers=48):
+                picture = Image.open(path).convert("RGB")
+                picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    finally:
+        server.kill()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
