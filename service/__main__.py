@@ -8,6 +8,7 @@ import gc
 # a tenth of the time to start. The lifespan enables it again.
 gc.disable()
 
+import argparse
 import os
 import signal
 import sys
@@ -17,11 +18,17 @@ import uvicorn
 from service.app import create_app
 from service.logs import configure_logging
 from service.protocol import PredictProtocol
-from service.settings import InvalidSetting, Settings
+from service.settings import InvalidSetting, Settings, describe_settings
 
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT, then drain and exit 0."""
+    argparse.ArgumentParser(
+        prog="python -m service",
+        description="Serve a TorchScript digit classifier over HTTP.",
+        epilog=f"settings, from the environment:\n{describe_settings()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     try:
         settings = Settings.from_env(os.environ)
         app = create_app(settings)

@@ -34,11 +34,11 @@ class Settings:
     port: int = _setting(3000, "TCP port to listen on; 0 picks a free one", low=0, high=65535)
     model_path: Path = _setting(BUNDLED_MODEL, "weights file to serve")
     model_sha256: str = _setting("", "refuse a weights file with any other SHA-256 (hex); empty: take any")
-    cpu_limit: float | None = _setting(
-        None, "CPUs this container may use; empty: what its control group says", low=0.001, high=1024
-    )
     reload_interval_seconds: float = _setting(
         5.0, "seconds between looks at the weights file where no file events arrive", low=0.1, high=3600
+    )
+    cpu_limit: float | None = _setting(
+        None, "CPUs this container may use; empty: what its control group says", low=0.001, high=1024
     )
     num_threads: int | None = _setting(
         None, "threads that compute one batch; empty: one CPU less than the limit, 1 to 4", low=1, high=1024
@@ -87,6 +87,15 @@ class Settings:
             if text:
                 values[setting.name] = _parse(name, text, str(setting.type), setting.metadata)
         return cls(**values)
+
+
+def describe_settings() -> str:
+    """Return a line for each setting: its name, its default, and what it is."""
+    lines = []
+    for setting in fields(Settings):
+        default = "" if setting.default in (None, "") else f" ({setting.default})"
+        lines.append(f"  {setting.name.upper():26}{setting.metadata['help']}{default}")
+    return "\n".join(lines)
 
 
 def _parse(name: str, text: str, type_: str, metadata: Mapping[str, Any]) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,12 @@ def test_every_setting_is_in_the_readme():
     documented = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", README.read_text(), flags=re.MULTILINE))
 
     assert documented == {name.upper() for name in Settings.__dataclass_fields__}
+
+
+def test_the_command_lists_its_settings():
+    helped = subprocess.run(
+        [sys.executable, "-m", "service", "--help"], capture_output=True, text=True, check=True
+    )
+
+    listed = re.findall(r"^  ([A-Z0-9_]+) ", helped.stdout, flags=re.MULTILINE)
+    assert listed == [name.upper() for name in Settings.__dataclass_fields__]
