@@ -42,6 +42,8 @@ class Edge:
         self.access_log_sample = access_log_sample
         self.replica = replica.encode("latin-1", "replace")
         self.in_flight = 0
+        self.draining = False  # from SIGTERM on: every answer is its connection's last
+        self.drain_notices = 0  # health checks that were told so
         self._process = secrets.token_hex(8).encode()
         self._count = itertools.count()
         metrics.in_flight.set_function(lambda: self.in_flight)
@@ -60,6 +62,8 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] += visit.headers
+                if self.draining:
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
@@ -102,13 +106,20 @@ class Visit:
     @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """What the answer says of this visit."""
-        headers = ((b"x-request-id", self.request_id), (b"x-served-by", self._edge.replica))
+        headers = (
+            (b"x-request-id", self.request_id),
+            (b"x-served-by", self._edge.replica),
+            (b"x-content-type-options", b"nosniff"),
+        )
         return (*headers, (b"traceparent", self.traceparent)) if self.traceparent else headers
 
     @property
     def header_lines(self) -> bytes:
         """The same as lines."""
-        lines = b"x-request-id: %s\r\nx-served-by: %s\r\n" % (self.request_id, self._edge.replica)
+        lines = b"x-request-id: %s\r\nx-served-by: %s\r\nx-content-type-options: nosniff\r\n" % (
+            self.request_id,
+            self._edge.replica,
+        )
         return b"%straceparent: %s\r\n" % (lines, self.traceparent) if self.traceparent else lines
 
     def withdraw(self) -> None:
@@ -123,7 +134,7 @@ class Visit:
         sample = self._edge.access_log_sample
         if sample and random.random() < sample:  # noqa: S311 - nobody gains by guessing it
             figures = {"method": method, "route": route, "status": status, "seconds": round(seconds, 6)}
-            logger.info("%s %s %d", method, route, status, extra={**figures, **self._names()})
+            logger.info("%s %s %d", method, route, status, extra=figures | self._names())
 
     def refusal(self, path: str, method: str, error: Exception) -> Response:
         """Return the answer to an error: a refusal by name, or a fault of our own that the log explains."""

@@ -9,10 +9,13 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Text with `code` in it. */
+/** The pieces of a text with `code` in it. */
+function pieces(text) {
+  return text.split('`').map((piece, i) => (i % 2 ? element('code', {}, piece) : piece));
+}
+
 function prose(text = '') {
-  const pieces = text.split('`').map((piece, i) => (i % 2 ? element('code', {}, piece) : piece));
-  return element('p', {}, ...pieces);
+  return element('p', {}, ...pieces(text));
 }
 
 /** JSON with its long lists cut short. */
@@ -106,9 +109,9 @@ function operation(method, path, shared, api) {
   );
   if (description) section.append(prose(description));
   if (security.length) section.append(prose('Needs an API key: `Authorization: Bearer KEY` or `X-API-Key: KEY`.'));
-  const rows = (entries) => element('dl', { class: 'rows' }, ...entries.map(([term, text]) => element('div', {}, element('dt', {}, element('code', {}, term)), element('dd', {}, text))));
+  const rows = (entries) => element('dl', { class: 'rows' }, ...entries.map(([term, text]) => element('div', {}, element('dt', {}, element('code', {}, term)), element('dd', {}, ...pieces(text)))));
   if (parameters.length) {
-    section.append(element('h3', {}, 'Parameters'), rows(parameters.map(({ name, in: place, description: text, schema }) => [name, [text, `${place}, ${words(schema, api)}`].filter(Boolean).join(' – ')])));
+    section.append(element('h3', {}, 'Parameters'), rows(parameters.map(({ name, in: place, description: text, schema }) => [name, `${text ?? ''} (${place}, ${words(schema, api)})`.trim()])));
   }
   const url = filled(path, parameters);
   const kinds = Object.entries(requestBody?.content ?? {});

@@ -25,6 +25,7 @@ const replicas = new Map();
 /** Show a prediction, who made it and how long it took. */
 export function showAnswer({ digit, confidence, probabilities, model, image }, replica, milliseconds) {
   id('digit').textContent = digit;
+  id('digit').classList.remove('none');
   id('confidence').textContent = percent(confidence);
   bars.forEach(({ row, track, share }, i) => {
     row.classList.toggle('top', i === digit);
@@ -41,6 +42,7 @@ export function showAnswer({ digit, confidence, probabilities, model, image }, r
 /** Forget the last answer, but not who gave the ones before. */
 export function showNothing() {
   id('digit').textContent = '–';
+  id('digit').classList.add('none');
   id('confidence').textContent = '';
   for (const { row, track, share } of bars) {
     row.classList.remove('top');
