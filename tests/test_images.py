@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -245,3 +247,9 @@ def test_a_huge_picture_is_read_within_the_limit():
     image = read(Image.fromarray(levels))
 
     assert image.sum() == pytest.approx(20 * 2, rel=0.05)
+
+
+def test_pillow_is_not_imported_before_it_is_needed():
+    program = "import sys, service.images; sys.exit('PIL' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
