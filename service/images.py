@@ -26,6 +26,9 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 # A digit needs no more; shrinking first makes all that follows fast, and smooths a photograph's noise.
 WORKING_SIDE = 320
 
+# However many pictures may wait by number, together they hold no more memory than this.
+MAX_WAITING_BYTES = 32 << 20
+
 
 class PictureReader:
     """Turns picture files into images, one at a time, in a thread of its own.
@@ -41,6 +44,7 @@ class PictureReader:
         self._max_waiting = max_waiting
         self._timeout_seconds = timeout_seconds
         self._waiting = 0
+        self._waiting_bytes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pictures")
 
     async def __aenter__(self) -> PictureReader:
@@ -61,9 +65,10 @@ class PictureReader:
             QueueTimeout: its turn has not come, or it took too long.
             InvalidBody, PictureTooLarge, BlankPicture: see ``read_picture``.
         """
-        if self._waiting >= self._max_waiting:
-            raise QueueFull(f"{self._max_waiting} pictures wait already; try again in a second")
+        if self._waiting >= self._max_waiting or self._waiting_bytes + len(data) > MAX_WAITING_BYTES:
+            raise QueueFull(f"{self._waiting} pictures wait already; try again in a second")
         self._waiting += 1
+        self._waiting_bytes += len(data)
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await asyncio.get_running_loop().run_in_executor(
@@ -73,6 +78,7 @@ class PictureReader:
             raise QueueTimeout(f"the picture was not read within {self._timeout_seconds:g} s") from None
         finally:
             self._waiting -= 1
+            self._waiting_bytes -= len(data)
 
 
 def read_picture(data: bytes, max_pixels: int) -> NDArray[np.float32]:

@@ -53,7 +53,7 @@ class Settings:
     )
     max_images_per_request: int = _setting(256, "images in one request, at most", low=1, high=100_000)
     max_picture_pixels: int = _setting(
-        1 << 24, "width times height of a picture, at most", low=784, high=1 << 30
+        1 << 22, "width times height of a picture, at most", low=784, high=1 << 30
     )
     max_body_bytes: int = _setting(1 << 20, "size of a request body, at most", low=1024, high=1 << 30)
     api_keys_file: str = _setting(

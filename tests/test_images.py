@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import struct
 import subprocess
@@ -13,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from service.errors import BlankPicture, InvalidBody, PictureTooLarge
-from service.images import read_picture
+from service.errors import BlankPicture, InvalidBody, PictureTooLarge, QueueFull, QueueTimeout
+from service.images import MAX_WAITING_BYTES, PictureReader, read_picture
 from tests.strokes import strokes
 
-MAX_PIXELS = 1 << 24
+MAX_PIXELS = 1 << 22
 SIDE = 280
 
 
@@ -124,7 +125,7 @@ FORMS = {
     "JPEG": lambda p: save(p, "JPEG"),
     "JPEG in CMYK": lambda p: save(p.convert("CMYK"), "JPEG"),
     "progressive JPEG": lambda p: save(p.convert("RGB"), "JPEG", progressive=True),
-    "large JPEG": lambda p: save(p.resize((3000, 3000)), "JPEG"),
+    "large JPEG": lambda p: save(p.resize((2000, 2000)), "JPEG"),
     "WebP": lambda p: save(p, "WEBP"),
     "wide": lambda p: save(Image.fromarray(np.pad(np.asarray(p), ((0, 0), (0, 900)), constant_values=255))),
 }
@@ -218,7 +219,7 @@ def png_of(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("side", [4097, 10_000, 60_000], ids=["over our limit", "warning", "bomb"])
+@pytest.mark.parametrize("side", [2049, 10_000, 60_000], ids=["over our limit", "warning", "bomb"])
 def test_a_decompression_bomb_is_refused_by_its_header(side):
     with pytest.raises(PictureTooLarge, match=f"{MAX_PIXELS}"):
         read_picture(png_of(side, side), MAX_PIXELS)
@@ -241,12 +242,37 @@ def test_damage_never_leads_to_anything_but_a_refusal(digits):
 
 
 def test_a_huge_picture_is_read_within_the_limit():
-    levels = np.full((4096, 4096), 255, np.uint8)
-    levels[500:3500, 1900:2200] = 0
+    levels = np.full((2048, 2048), 255, np.uint8)
+    levels[250:1750, 950:1100] = 0
 
     image = read(Image.fromarray(levels))
 
     assert image.sum() == pytest.approx(20 * 2, rel=0.05)
+
+
+async def read_many(pictures, **limits):
+    async with PictureReader(max_pixels=MAX_PIXELS, **limits) as reader:
+        return await asyncio.gather(*map(reader.read, pictures), return_exceptions=True)
+
+
+def test_pictures_wait_in_bounded_number_and_size(digits):
+    small = save(scatter(digits[0], 0))
+    large = small + bytes(MAX_WAITING_BYTES // 2)  # whatever follows a PNG's end is ignored
+
+    by_number = asyncio.run(read_many([small] * 5, max_waiting=3, timeout_seconds=60))
+    by_size = asyncio.run(read_many([large] * 3, max_waiting=9, timeout_seconds=60))
+
+    assert [isinstance(outcome, QueueFull) for outcome in by_number] == [False] * 3 + [True] * 2
+    assert [isinstance(outcome, QueueFull) for outcome in by_size] == [False, True, True]
+    np.testing.assert_array_equal(by_number[0], by_size[0])
+
+
+def test_a_picture_does_not_wait_for_ever(digits):
+    outcomes = asyncio.run(
+        read_many([save(scatter(digits[0], 0))] * 50, max_waiting=99, timeout_seconds=0.001)
+    )
+
+    assert isinstance(outcomes[-1], QueueTimeout)
 
 
 def test_pillow_is_not_imported_before_it_is_needed():

@@ -95,6 +95,20 @@ def test_undo_and_clear(page, digits):
     page.wait_for("document.getElementById('clear').disabled")
 
 
+def test_a_finger_draws_on_a_phone(page):
+    page.window(**WINDOWS["phone"])
+    page.open(page.evaluate("location.href"))
+    left, top, width, height = page.box("#canvas")
+
+    for i in range(21):
+        point = {"x": left + width / 2, "y": top + height * (0.2 + 0.03 * i)}
+        page.call("Input.dispatchTouchEvent", type="touchMove" if i else "touchStart", touchPoints=[point])
+    page.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    assert page.wait_for(ANSWERED) == "1"
+    assert page.evaluate("scrollY") == 0
+
+
 def test_keys_draw_a_one(page):
     page.evaluate("document.getElementById('canvas').focus()")
 
