@@ -196,7 +196,7 @@ _PREDICTION = {
     "digit": 7,
     "confidence": 0.9991,
     "probabilities": [0, 0.0001, 0.0003, 0.0002, 0, 0, 0, 0.9991, 0, 0.0003],
-    "model": {"name": "mnist-cnn", "version": "d3532d6e112c"},
+    "model": {"name": "mnist-cnn", "version": "2e83f872e790"},
 }
 RESPONSE_EXAMPLES = {
     "one": {"summary": "For one image", "value": _PREDICTION},

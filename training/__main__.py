@@ -45,7 +45,7 @@ from training.errors import TrainingError
 from training.evaluate import corruption_accuracy, exported_logits, forward_microseconds, mean, scores
 from training.export import FILE_NAME, check_agreement, frozen, golden_cases, write_weights
 from training.files import as_json, make_folder, write_bytes
-from training.model import STUDENT, TEACHER, DigitNet, divide_logits, predict
+from training.model import STUDENT, TEACHER, DigitNet, Layer, divide_logits, predict
 from training.options import parse
 from training.train import Epoch, Recipe, Trainer
 
@@ -103,7 +103,7 @@ def learn(
 
 def learn_one(
     name: str,
-    layers: tuple[tuple[int, int, int], ...],
+    layers: tuple[Layer, ...],
     recipe: Recipe,
     learning: Digits,
     validation: Digits,

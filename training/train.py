@@ -26,14 +26,14 @@ from training.model import DigitNet, predict
 class Recipe:
     """Every number that decides what is learned; kept in the weights file."""
 
-    epochs: int = 20
+    epochs: int = 60
     batch_size: int = 128
-    lr: float = 0.008
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.03
-    average: float = 0.998
-    defects: float = 0.4
-    warp: float = 0.8
+    lr: float = 0.01
+    weight_decay: float = 0.03
+    label_smoothing: float = 0.0
+    average: float = 0.999
+    defects: float = 0.15
+    warp: float = 0.7
     distillation: float = 0.9
     softness: float = 2.0
     seed: int = 1
