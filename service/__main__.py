@@ -18,6 +18,7 @@ import uvicorn
 from service.app import create_app
 from service.logs import configure_logging
 from service.protocol import PredictProtocol
+from service.server import Server
 from service.settings import InvalidSetting, Settings, describe_settings
 
 
@@ -39,20 +40,22 @@ def main() -> None:
     # the process with. A drained server has done its job: let it return, and exit 0.
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: None)
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http=PredictProtocol,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=settings.keep_alive_seconds,
-        timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
-    )
+    Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http=PredictProtocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=settings.keep_alive_seconds,
+            timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
+        )
+    ).run()
 
 
 if __name__ == "__main__":

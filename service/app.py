@@ -50,7 +50,9 @@ class Service:
 
     @property
     def healthy(self) -> bool:
-        """Whether the model's thread is alive and getting on."""
+        """Whether the model's thread is alive and getting on, and nobody has told the process to end."""
+        if self.edge.draining:
+            return False
         return self.batcher.alive and self.batcher.busy_seconds < self.settings.stall_timeout_seconds
 
 
@@ -181,7 +183,10 @@ async def healthz(request: Request) -> Response:
     """``GET /healthz``: OK once the model has been loaded, checked and warmed up."""
     service: Service | None = getattr(request.app.state, "service", None)
     if service is None or not service.healthy:
-        return errors.problem(errors.ModelUnavailable("the model is not running"))
+        ending = service is not None and service.edge.draining
+        return errors.problem(
+            errors.ModelUnavailable("the service is shutting down" if ending else "the model is not running")
+        )
     return PlainTextResponse("OK")
 
 

@@ -8,6 +8,9 @@
     ├── Unauthorized           401  no API key, or none that is known
     ├── UnknownModel           404  the service has one model, and it has another name or version
     ├── BodyTooLarge           413
+    ├── HeadersTooLarge        431
+    ├── InvalidRequest         400  not HTTP
+    ├── RequestTimeout         408  the request did not arrive in time
     ├── PictureTooLarge        413  more pixels than the limit
     ├── TooManyImages          413  more images in one request than the limit
     ├── UnsupportedMediaType   415
@@ -102,6 +105,30 @@ class BodyTooLarge(ServiceError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     slug = "body-too-large"
     title = "The body is too large"
+
+
+class HeadersTooLarge(ServiceError):
+    """More bytes before the body, or more lines of them, than the limit."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    slug = "headers-too-large"
+    title = "The headers are too large"
+
+
+class InvalidRequest(ServiceError):
+    """The bytes are not HTTP."""
+
+    status = HTTPStatus.BAD_REQUEST
+    slug = "invalid-request"
+    title = "Not an HTTP request"
+
+
+class RequestTimeout(ServiceError):
+    """The headers or the body did not arrive in the time that they have."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    slug = "request-timeout"
+    title = "The request came too slowly"
 
 
 class PictureTooLarge(ServiceError):

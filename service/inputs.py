@@ -13,7 +13,14 @@ from starlette.types import Message, Receive
 
 from service.batcher import Batcher
 from service.codec import Decoder, encode
-from service.errors import BodyTooLarge, InvalidImage, InvalidOption, QueueFull, TooManyImages
+from service.errors import (
+    BodyTooLarge,
+    InvalidImage,
+    InvalidOption,
+    QueueFull,
+    RequestAbandoned,
+    TooManyImages,
+)
 from service.images import MEDIA_TYPES, PictureReader
 from service.model import Prediction
 from service.pixels import Image, check_pixels, in_range
@@ -26,11 +33,14 @@ async def read_body(receive: Receive, limit: int) -> bytes:
 
     Raises:
         BodyTooLarge: it has more than ``limit`` bytes; no more than one chunk past it is kept.
+        RequestAbandoned: the client has gone before its end.
     """
     body = b""
     more = True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestAbandoned
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > limit:

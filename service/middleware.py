@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 MAX_REQUEST_ID_BYTES = 128
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
 OPEN_INFERENCE = "/v2"  # whose clients expect errors in the protocol's own shape
+SERVICE_UNAVAILABLE = 503
 CLIENT_CLOSED_REQUEST = 499  # nginx's word for it; nobody is there to receive it, but the metrics are
 
 
@@ -43,7 +44,7 @@ class Edge:
         self.replica = replica.encode("latin-1", "replace")
         self.in_flight = 0
         self.draining = False  # from SIGTERM on: every answer is its connection's last
-        self.drain_notices = 0  # health checks that were told so
+        self.last_served = 0.0  # while draining: when the last answer but a 503 was given
         self._process = secrets.token_hex(8).encode()
         self._count = itertools.count()
         metrics.in_flight.set_function(lambda: self.in_flight)
@@ -129,7 +130,10 @@ class Visit:
     def leave(self, route: str, method: str, status: int) -> None:
         """Count the request as answered."""
         self._edge.in_flight -= 1
-        seconds = time.perf_counter() - self._started
+        now = time.perf_counter()
+        seconds = now - self._started
+        if self._edge.draining and status != SERVICE_UNAVAILABLE:
+            self._edge.last_served = now
         self._edge.metrics.request(route, method, status, seconds)
         sample = self._edge.access_log_sample
         if sample and random.random() < sample:  # noqa: S311 - nobody gains by guessing it

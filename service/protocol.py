@@ -9,23 +9,42 @@ Anything else takes the long way and is none of this module's business: other ro
 ``Expect``-ing bodies, bodies that hold more than one plain image, whatever a client sends before its last
 answer has come, and clients that do not read. Both ways share the decoder, the batcher, the errors and the
 figures, and answer alike; the tests send every body both ways.
+
+``service.server`` looks at each connection from time to time, and has it cut off if its client keeps it
+waiting: this costs a request three assignments, and no timer.
 """
 
 from __future__ import annotations
 
 import asyncio
+from enum import Enum, auto
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service import codec
+from service.errors import HeadersTooLarge, InvalidRequest, RequestTimeout, ServiceError
 from service.middleware import CLIENT_CLOSED_REQUEST, Visit
 from service.model import Prediction
 
 ROUTE = "/predict"
 # Below uvicorn's high-water mark of 64 KiB: it never has to stop reading for us.
 MAX_BODY_BYTES = 1 << 15
+MAX_HEAD_BYTES, MAX_HEADERS = 1 << 16, 256
 LONG_WAY_HEADERS = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
+
+# What a connection's parser is in the middle of.
+NOTHING, HEAD, BODY = 0, 1, 2
+
+
+class Stage(Enum):
+    """What a connection waits for."""
+
+    REQUEST = auto()  # the next one
+    HEAD = auto()
+    BODY = auto()
+    ANSWER = auto()  # ours; its own limits hold
+    READER = auto()  # the client, to take what has been written
 
 
 class PredictProtocol(HttpToolsProtocol):
@@ -36,6 +55,11 @@ class PredictProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         app: Any = self.config.app
         self._service = app.state.service
+        self._reading = NOTHING
+        self._sized: object = None
+        self._size = 0
+        self._stage: tuple[Stage, object] | None = None
+        self._stage_since = 0.0
         self._common_from: list[tuple[bytes, bytes]] | None = None
         self._common = b""
 
@@ -44,16 +68,19 @@ class PredictProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
+        self._reading = HEAD
 
     def on_headers_complete(self) -> None:
         """Take the short way, or hand everything over to uvicorn."""
         if self._short():
             self.cycle = _Exchange(self, self._service)  # type: ignore[assignment]
         else:
-            self._take_long_way()
+            self._take_long_way()  # which raises where the path is none
+        self._reading = BODY
 
     def on_message_complete(self) -> None:
         """Answer, now that the body is whole."""
+        self._reading = NOTHING
         cycle = self.cycle
         if not isinstance(cycle, _Exchange):
             super().on_message_complete()
@@ -65,6 +92,96 @@ class PredictProtocol(HttpToolsProtocol):
             self._take_long_way()
             super().on_body(bytes(cycle.body))
             super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived; a request that is in pieces may not have any number of them."""
+        HttpToolsProtocol.data_received(self, data)
+        if self._reading:
+            self._measure(len(data))
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words, not ours
+        """Answer what is not HTTP."""
+        self._turn_away(InvalidRequest("this is not HTTP/1.1"))
+
+    def look(self, now: float) -> None:
+        """Cut the connection off if its client has kept it in one stage for too long."""
+        # Each message has a list of headers of its own: two looks that find the same one see one message.
+        stage, headers = self._found()
+        if self._stage is None or self._stage[0] is not stage or self._stage[1] is not headers:
+            self._stage, self._stage_since = (stage, headers), now
+            return
+        settings = self._service.settings
+        waited = now - self._stage_since
+        if stage is Stage.REQUEST and waited >= settings.keep_alive_seconds:
+            self.transport.close()
+        elif stage is Stage.HEAD and waited >= settings.header_timeout_seconds:
+            self._turn_away(
+                RequestTimeout(f"the headers did not arrive within {settings.header_timeout_seconds:g} s")
+            )
+        elif stage is Stage.BODY and waited >= settings.body_timeout_seconds:
+            self._turn_away(
+                RequestTimeout(f"the body did not arrive within {settings.body_timeout_seconds:g} s")
+            )
+        elif stage is Stage.READER and waited >= settings.body_timeout_seconds:
+            self.transport.abort()
+
+    def _found(self) -> tuple[Stage, object]:
+        if self.transport.is_closing() or self.flow.write_paused:
+            return Stage.READER, None
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if self.pipeline or (answering and self._reading != BODY):
+            return Stage.ANSWER, None
+        return (Stage.REQUEST, Stage.HEAD, Stage.BODY)[self._reading], self.headers
+
+    def _measure(self, size: int) -> None:
+        if self._sized is not self.headers:
+            self._sized, self._size = self.headers, 0
+        self._size += size
+        head = self._reading == HEAD
+        # The body's own limit is a 413; this one is for those who go on after it, and for endless trailers.
+        if len(self.headers) > MAX_HEADERS or (head and self._size > MAX_HEAD_BYTES):
+            self._turn_away(
+                HeadersTooLarge(f"the headers are over {MAX_HEAD_BYTES} bytes, or over {MAX_HEADERS} lines")
+            )
+        elif self._size > 8 * self._service.settings.max_body_bytes:
+            self.transport.close()
+
+    def _turn_away(self, error: ServiceError) -> None:
+        """Say why the request that is being read will not be answered, if that can be said, and hang up."""
+        cycle = self.cycle
+        if self.transport.is_closing():
+            return
+        if isinstance(cycle, _Exchange) and self._reading == BODY:
+            cycle.keep_alive = False
+            cycle.refuse(error)
+        elif self._may_speak():
+            visit = Visit(self._service.edge, self.headers or ())
+            response = visit.refusal("", "", error)
+            headers = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
+            self.transport.write(
+                b"%s%s%s%sconnection: close\r\n\r\n%s"
+                % (
+                    STATUS_LINE[response.status_code],
+                    self.common_headers(),
+                    visit.header_lines,
+                    headers,
+                    response.body,
+                )
+            )
+            if self._reading == BODY:
+                visit.withdraw()  # uvicorn's cycle has counted it, and finds its client gone
+            else:
+                visit.leave("unknown", "unknown", response.status_code)
+        self.transport.close()
+
+    def _may_speak(self) -> bool:
+        """Whether the next bytes that the client reads answer the request that is being read."""
+        cycle: Any = self.cycle
+        if self.pipeline:
+            return False
+        if self._reading == BODY:
+            return not (cycle.response_complete or cycle.response_started)
+        return cycle is None or cycle.response_complete
 
     def common_headers(self) -> bytes:
         """Return the lines that uvicorn puts into every answer; it makes a new list of them each second."""
@@ -155,7 +272,7 @@ class _Exchange:
         except codec.NotPlain:
             raise
         except Exception as error:
-            self._refuse(error)
+            self.refuse(error)
 
     def _finish(self, reply: asyncio.Future[Prediction]) -> None:
         if self.disconnected or reply.cancelled():
@@ -164,20 +281,22 @@ class _Exchange:
         try:
             content = codec.encode(reply.result())
         except Exception as error:
-            self._refuse(error)
+            self.refuse(error)
         else:
             self._write(
                 200, b"content-type: application/json\r\ncontent-length: %d\r\n" % len(content), content
             )
 
-    def _refuse(self, error: Exception) -> None:
+    def refuse(self, error: Exception) -> None:
+        """Answer with an error."""
         response = self._visit.refusal(ROUTE, "POST", error)
         headers = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
         self._write(response.status_code, headers, bytes(response.body))
 
     def _write(self, status: int, headers: bytes, content: bytes) -> None:
         protocol = self._protocol
-        connection = b"" if self.keep_alive else b"connection: close\r\n"
+        keep_alive = self.keep_alive and not self._service.edge.draining
+        connection = b"" if keep_alive else b"connection: close\r\n"
         parts = (
             STATUS_LINE[status],
             protocol.common_headers(),
@@ -188,6 +307,6 @@ class _Exchange:
         protocol.transport.write(b"".join((*parts, b"\r\n", content)))
         self.response_complete = True
         self._visit.leave(ROUTE, "POST", status)
-        if not self.keep_alive:
+        if not keep_alive:
             protocol.transport.close()
         protocol.on_response_complete()

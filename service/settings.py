@@ -59,6 +59,12 @@ class Settings:
     api_keys_file: str = _setting(
         "", "file with API keys, one on each line, that predictions then need; empty: they need none"
     )
+    header_timeout_seconds: float = _setting(
+        10.0, "seconds that the headers of a request may take to arrive", low=0.1, high=3600
+    )
+    body_timeout_seconds: float = _setting(
+        30.0, "seconds that its body may take, and that its answer may wait to be read", low=0.1, high=3600
+    )
     keep_alive_seconds: int = _setting(75, "seconds an idle connection stays open", low=1, high=3600)
     shutdown_timeout_seconds: int = _setting(
         20, "seconds that requests in flight get to finish after SIGTERM", low=1, high=3600

@@ -1,0 +1,60 @@
+"""uvicorn's server, with a drain that loses nothing and an eye on clients that keep it waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+
+import uvicorn
+
+from service.middleware import Edge
+from service.protocol import PredictProtocol
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.1  # uvicorn's own
+LOOK_TICKS = 5
+QUIET_SECONDS = 0.5
+# Of the time that the whole drain may take: what is left is for the requests in flight at its end.
+LISTENING_SHARE = 0.4
+
+
+class Server(uvicorn.Server):
+    """Serves until SIGTERM or SIGINT, then goes on until nobody comes any more.
+
+    uvicorn's own drain begins with the listener and every idle connection, and whoever was about to use one
+    of them meets a reset. Here the drain begins with telling: ``/healthz`` fails, and each answer is the last
+    of its connection. Those who still come are served, until half a second passes in which nobody does.
+    """
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at every connection, twice a second; the hot path keeps no timers for this."""
+        if counter % LOOK_TICKS == 0:
+            now = time.monotonic()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, PredictProtocol):
+                    connection.look(now)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, then end as uvicorn does."""
+        allowed = float(self.config.timeout_graceful_shutdown or 0)
+        began = time.perf_counter()
+        edge: Edge = self.config.app.state.service.edge  # type: ignore[union-attr]
+        edge.draining, edge.last_served = True, began
+        logger.info("draining: the health check fails, and connections end with their next answer")
+        counter = 0
+        while not self.force_exit:
+            await asyncio.sleep(TICK_SECONDS)
+            counter += 1
+            await self.on_tick(counter)
+            now = time.perf_counter()
+            if now - began > allowed * LISTENING_SHARE:
+                break
+            if not edge.in_flight and now - edge.last_served > QUIET_SECONDS:
+                break
+        rest = allowed - (time.perf_counter() - began)
+        self.config.timeout_graceful_shutdown = max(1, int(rest))
+        await super().shutdown(sockets)

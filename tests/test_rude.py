@@ -1,0 +1,259 @@
+"""Slow and rude clients: each is cut off in bounded time, and nobody else notices."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from tests.test_protocol import CHUNKED, ENTIRE, HEAD, HEALTH, read_answers
+
+HEADER_SECONDS, BODY_SECONDS, IDLE_SECONDS = 0.5, 1.0, 2
+# How long a test waits for what should have come after one of these: far more, for a busy machine.
+PATIENCE = 30
+IDLE_CONNECTIONS = 2000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A service that is quick to lose patience."""
+    from tests.server import Server
+
+    settings = {
+        "HEADER_TIMEOUT_SECONDS": HEADER_SECONDS,
+        "BODY_TIMEOUT_SECONDS": BODY_SECONDS,
+        "KEEP_ALIVE_SECONDS": IDLE_SECONDS,
+    }
+    server = Server(tmp_path_factory.mktemp("rude") / "server.log", settings)
+    yield server.wait_until_ready()
+    server.kill()
+
+
+@pytest.fixture
+def connect(server):
+    """Open a connection that speaks raw bytes; it is closed at the end."""
+    address = urlsplit(server.url)
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(
+            socket.create_connection((address.hostname, address.port), timeout=PATIENCE)
+        )
+
+
+def read_to_end(connection):
+    """All that comes until the server hangs up."""
+    received = b""
+    try:
+        while data := connection.recv(1 << 16):
+            received += data
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def trickle(connection, data, pause=0.05):
+    """Send a byte at a time, without end, until the server hangs up; return what it said, and when."""
+    began = time.monotonic()
+    connection.settimeout(pause)
+    received = b""
+    for byte in data:
+        try:
+            connection.sendall(bytes([byte]))
+            part = connection.recv(1 << 16)
+        except TimeoutError:
+            assert time.monotonic() - began < PATIENCE, "the server listens for ever"
+            continue
+        except ConnectionError:
+            break
+        received += part
+        if not part:
+            break
+    return received, time.monotonic() - began
+
+
+def well(connect):
+    connection = connect()
+    connection.sendall(ENTIRE)
+    return [status for status, _ in read_answers(connection, 1)] == [200]
+
+
+@pytest.mark.parametrize(
+    ("sent", "what"),
+    [
+        (b"POST /pre", "headers"),
+        (HEAD, "headers"),
+        (HEALTH[:-2], "headers"),
+        (ENTIRE[:-1], "body"),
+        (HEAD + b"Content-Length: 1000\r\n\r\n", "body"),
+        (HEAD + b"Content-Length: 100000\r\n\r\n", "body"),
+        (CHUNKED[:-5], "body"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", "body"),
+        (HEAD.replace(b"json", b"octet-stream") + b"Content-Length: 3136\r\n\r\n" + bytes(784), "body"),
+        (HEAD.replace(b"/predict", b"/v2/models/mnist-cnn/infer") + b"Content-Length: 50\r\n\r\n{", "body"),
+    ],
+    ids=str,
+)
+def test_half_a_request_gets_a_408(connect, sent, what):
+    connection = connect()
+    connection.sendall(sent)
+
+    head, _, body = read_to_end(connection).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b"\r\nconnection: close" in head
+    problem = json.loads(body)
+    assert problem["type"] == "urn:problem-type:request-timeout"
+    assert problem["detail"].startswith(f"the {what} did not arrive within ")
+
+
+def test_half_a_request_after_a_whole_one_gets_a_408(connect):
+    connection = connect()
+    connection.sendall(ENTIRE + ENTIRE[:-1])
+
+    assert [status for status, _ in read_answers(connection, 2)] == [200, 408]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [HEAD * 10, HEAD + b"Content-Length: 3000\r\n\r\n" + bytes(3000), CHUNKED, b"\r\n" * 1000],
+    ids=["headers", "body", "chunks", "empty lines"],
+)
+def test_a_byte_at_a_time_is_no_way_to_stay(connect, data):
+    received, seconds = trickle(connect(), data)
+
+    assert received[9:12] in (b"408", b"")
+    assert seconds < PATIENCE
+
+
+@pytest.mark.parametrize("first", [b"", ENTIRE, CHUNKED, HEALTH], ids=["never used", "short", "long", "get"])
+def test_an_idle_connection_is_closed(connect, first):
+    connection = connect()
+    connection.sendall(first)
+    if first:
+        read_answers(connection, 1)
+
+    assert read_to_end(connection) == b""
+
+
+def test_an_unfinished_body_that_nobody_asked_for_is_not_waited_for(connect):
+    connection = connect()
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+
+    assert read_to_end(connection).endswith(b"\r\n\r\nOK")
+
+
+def flood(connection, piece, limit):
+    """Send the same again and again until the server hangs up; return how many bytes that took."""
+    sent = 0
+    try:
+        while sent < limit:
+            connection.sendall(piece)
+            sent += len(piece)
+    except ConnectionError:
+        pass
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ", b"a" * 4096),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"X: y\r\n" * 700),
+        (b"GET /", b"a" * 4096),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1000\r\n" + b" " * 4096 + b"\r\n"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n" * 700),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;", b"a" * 4096),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n", b" " * 4096),
+    ],
+    ids=["a header", "headers", "a path", "chunks", "trailers", "an extension", "a body nobody reads"],
+)
+def test_what_has_no_end_is_ended(connect, start, piece):
+    connection = connect()
+    connection.sendall(start)
+
+    assert flood(connection, piece, 1 << 30) < 1 << 30
+    assert well(connect)
+
+
+def test_headers_over_the_limit_get_a_431(connect):
+    connection = connect()
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Long: " + b"a" * 70_000)
+
+    assert read_to_end(connection).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"hello\r\n\r\n",
+        HEAD + b"Content-Length: x\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        HEAD + b"Content-Length: -5\r\n\r\n",
+        HEAD + b"Content-Length: 99999999999999999999999\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET http://[ HTTP/1.1\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=str,
+)
+def test_rubbish_is_refused_at_once(connect, server, rubbish):
+    connection = connect()
+    connection.sendall(rubbish)
+    connection.shutdown(socket.SHUT_WR)
+
+    answer = read_to_end(connection)
+
+    assert answer[9:12] in (b"400", b"404", b"405", b"408", b""), answer
+    assert b"Traceback" not in answer
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_client_that_never_reads_is_cut_off(connect):
+    connection = connect()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(0.2)
+    request = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 100
+    began = time.monotonic()
+
+    with pytest.raises(ConnectionError):
+        while time.monotonic() - began < PATIENCE:
+            try:
+                connection.sendall(request)
+            except TimeoutError:
+                continue
+
+
+def test_others_are_served_while_two_thousand_hold_on(connect, server):
+    """Half of them send half a request, one of them a byte now and then; a neighbour's latency stays."""
+
+    def median_milliseconds():
+        connection, times = connect(), []
+        for _ in range(100):
+            began = time.perf_counter()
+            connection.sendall(ENTIRE)
+            assert read_answers(connection, 1)[0][0] == 200
+            times.append(time.perf_counter() - began)
+        return float(np.median(times)) * 1000
+
+    alone = median_milliseconds()
+    crowd = [connect() for _ in range(IDLE_CONNECTIONS)]
+    for connection in crowd[::2]:
+        connection.sendall(ENTIRE[:100])
+    slow = threading.Thread(target=trickle, args=(connect(), ENTIRE))
+    slow.start()
+    beside = median_milliseconds()
+    slow.join()
+
+    assert beside < 10 * alone + 20
+    for connection in crowd:
+        assert read_to_end(connection)[9:12] in (b"408", b"")
+    assert well(connect)
