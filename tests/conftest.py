@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from service.batcher import batch_sizes
 from service.model import Model, configure_torch, load_model
 from service.settings import BUNDLED_MODEL
 from tests.server import Server
 
 DATA = Path(__file__).with_name("data")
-BATCH_SIZES = (1, 2, 4, 8)
+BATCH_SIZES = batch_sizes(32)
 
 
 def _read_idx(name: str, header: int) -> NDArray[np.uint8]:
@@ -40,7 +41,7 @@ def labels() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def model() -> Model:
-    """The bundled model, for batches of 1, 2, 4 and 8."""
+    """The bundled model, for batches of up to 32."""
     configure_torch(1)
     return load_model(BUNDLED_MODEL, batch_sizes=BATCH_SIZES)
 

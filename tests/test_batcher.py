@@ -76,14 +76,14 @@ def batcher_of(model, metrics=None, **limits):
 def alone(model, digits):
     """Each image's probabilities when it has the model to itself."""
     with torch.inference_mode():
-        rows = [model.logits(pixels(image).astype(np.float32).reshape(1, 784)) for image in digits[:16]]
+        rows = [model.logits(pixels(image).astype(np.float32).reshape(1, 784)) for image in digits[:32]]
     return softmax(np.concatenate(rows))
 
 
 @pytest.mark.parametrize("count", range(1, BATCH_SIZES[-1] + 1))
 def test_an_answer_is_the_same_alone_and_in_any_batch(model, digits, alone, count):
     async def predict():
-        async with batcher_of(model) as batcher:
+        async with batcher_of(model, max_queue_size=count) as batcher:
             return await asyncio.gather(*(batcher.submit(pixels(image)) for image in digits[:count]))
 
     predictions = asyncio.run(predict())
