@@ -23,7 +23,7 @@ def one_image(document: Any) -> Image:
             f'the body is {_describe(document)}; expected an object: {{"image": [...]}}', pointer=""
         )
     if "image" not in document:
-        found = ", ".join(repr(key) for key in list(document)[:5]) or "no members"
+        found = ", ".join(repr(key[:20]) for key in list(document)[:5]) or "no members"
         raise InvalidImage(f'no "image" in the body (found {found}); expected {{"image": [...]}}', pointer="")
     return _image(document["image"], "image", "/image")
 

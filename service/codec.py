@@ -58,7 +58,7 @@ class Decoder:
         if content_type.startswith(BINARY):
             return _binary(body)
         if not content_type.startswith(JSON):
-            found = content_type.decode("latin-1") or "missing"
+            found = content_type[:80].decode("latin-1") or "missing"
             raise UnsupportedMediaType(
                 f"Content-Type is {found}; send application/json, or application/octet-stream with {PIXELS} "
                 f"uint8 or {PIXELS} little-endian float32 pixels, or a picture: image/png, image/jpeg, "

@@ -169,7 +169,7 @@ def _unrouted(path: str, method: str, error: HTTPException) -> Response:
     if error.status_code == 405:
         detail = f"{method} is not allowed on {path}; use {(error.headers or {}).get('Allow', '')}"
     else:
-        detail = f"nothing is at {path}; predictions are at POST /predict"
+        detail = f"nothing is at {path[:200]}; predictions are at POST /predict"
     return problem_details(error.status_code, detail, headers=error.headers)
 
 
