@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import socket
 import time
 
@@ -45,16 +47,41 @@ class Server(uvicorn.Server):
         edge: Edge = self.config.app.state.service.edge  # type: ignore[union-attr]
         edge.draining, edge.last_served = True, began
         logger.info("draining: the health check fails, and connections end with their next answer")
-        counter = 0
-        while not self.force_exit:
-            await asyncio.sleep(TICK_SECONDS)
-            counter += 1
-            await self.on_tick(counter)
-            now = time.perf_counter()
-            if now - began > allowed * LISTENING_SHARE:
-                break
-            if not edge.in_flight and now - edge.last_served > QUIET_SECONDS:
-                break
+        if not await self._quiet_by(began + allowed * LISTENING_SHARE):
+            # They come without a pause, and nothing sends them elsewhere: it has to end all the same. Whoever
+            # is connected by now gets the time for one more request.
+            await self._stop_listening()
+            await self._quiet_by(began + 2 * allowed * LISTENING_SHARE)
         rest = allowed - (time.perf_counter() - began)
         self.config.timeout_graceful_shutdown = max(1, int(rest))
         await super().shutdown(sockets)
+
+    async def _quiet_by(self, deadline: float) -> bool:
+        """Serve until nobody has been served for a while; whether that was before the deadline."""
+        edge: Edge = self.config.app.state.service.edge  # type: ignore[union-attr]
+        counter = 0
+        while not self.force_exit and time.perf_counter() < deadline:
+            await asyncio.sleep(TICK_SECONDS)
+            counter += 1
+            await self.on_tick(counter)
+            if not edge.in_flight and time.perf_counter() - edge.last_served > QUIET_SECONDS:
+                return True
+        return self.force_exit
+
+    async def _stop_listening(self) -> None:
+        """Close the listeners; what the kernel has taken for them is accepted first, not reset."""
+        loop = asyncio.get_running_loop()
+        left = []
+        for server in self.servers:
+            for listener in server.sockets:
+                with socket.socket(fileno=os.dup(listener.fileno())) as queue:
+                    queue.setblocking(False)
+                    with contextlib.suppress(BlockingIOError):
+                        while True:
+                            left.append(queue.accept()[0])
+            server.close()
+        for connection in left:
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> PredictProtocol:
+        return PredictProtocol(self.config, self.server_state, self.lifespan.state)
