@@ -32,6 +32,12 @@ RUN pip uninstall --yes pip \
     && find torch/bin -type f ! -name torch_shm_manager -delete \
     && find . -type d \( -name tests -o -name test \) -prune -exec rm -rf {} +
 
+FROM venv-serve AS sbom
+# What the image is made of (CycloneDX), told by a tool that is not in it.
+RUN python -m venv /tools \
+    && /tools/bin/pip install cyclonedx-bom \
+    && /tools/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.json /venv/bin/python
+
 # What both images share: an unprivileged user and a Python that never writes.
 FROM ${BASE_IMAGE} AS base
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
@@ -48,6 +54,7 @@ CMD ["python", "-m", "training", "--help"]
 
 FROM base AS serve
 COPY --from=venv-serve /venv /venv
+COPY --from=sbom /sbom.json ./
 COPY service/ service/
 # Compiled here, because the root file system is read-only when it runs.
 RUN python -m compileall -q -x torch/testing/_internal --invalidation-mode unchecked-hash /venv/lib /app

@@ -7,7 +7,7 @@ OUT ?= runs/latest
 venv := .venv/bin
 install := $(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test train lint image image-training manifests bench package e2e help clean
+.PHONY: serve test train lint image image-training manifests sbom bench soak package e2e help clean
 
 serve: .venv/.serve  ## Serve the bundled weights on http://localhost:3000
 	$(venv)/python -m service
@@ -15,10 +15,15 @@ serve: .venv/.serve  ## Serve the bundled weights on http://localhost:3000
 test: .venv/.dev  ## Run every test
 	$(venv)/python -m pytest
 
-lint: .venv/.dev  ## Check style, types and the chart
+soak: .venv/.dev  ## The long tests: restarts, overload and ten minutes of mixed traffic
+	RESTARTS=20 OVERLOAD_SECONDS=10 SOAK_SECONDS=600 $(venv)/python -m pytest -s tests/test_rolling.py tests/test_overload.py tests/test_soak.py
+
+lint: .venv/.dev  ## Check style, types, the chart and security
 	$(venv)/ruff check .
 	$(venv)/ruff format --check .
 	$(venv)/mypy
+	$(venv)/bandit --quiet --recursive --configfile pyproject.toml service training
+	$(venv)/python -m tests.audit
 	$(venv)/python -m tests.helm lint charts/rust-ml-api --strict
 
 train: .venv/.dev  ## Train new weights: make train [DATA=folder] [OUT=folder]
@@ -32,6 +37,10 @@ image-training:  ## Build the training image
 
 manifests: .venv/.dev  ## Render the chart for kubectl apply -f build/
 	$(venv)/python -m tests.helm manifests build
+
+sbom: .venv/.sbom  ## List what the service is made of, as CycloneDX: build/sbom.json
+	mkdir -p build
+	$(venv)/cyclonedx-py environment --output-reproducible --output-file build/sbom.json $(venv)/python
 
 bench: .venv/.bench  ## Measure the service beside its peers, with wrk: make bench [BENCH=--write]
 	$(venv)/python -m benchmarks $(BENCH)
@@ -57,6 +66,10 @@ clean:  ## Remove everything that make created
 
 .venv/.dev: .venv/bin/python setup.cfg constraints.txt
 	$(install) --editable '.[training,test,lint]'
+	touch $@ .venv/.serve
+
+.venv/.sbom: .venv/bin/python setup.cfg constraints.txt
+	$(install) --editable '.[sbom]'
 	touch $@ .venv/.serve
 
 .venv/.bench: .venv/bin/python setup.cfg constraints.txt

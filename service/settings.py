@@ -30,7 +30,8 @@ def _setting(
 class Settings:
     """What can be set; each field's environment variable is its name in capitals."""
 
-    host: str = _setting("0.0.0.0", "address to listen on")  # noqa: S104 - a container serves its pod's network
+    # A container serves its pod's network.
+    host: str = _setting("0.0.0.0", "address to listen on")  # noqa: S104 # nosec B104
     port: int = _setting(3000, "TCP port to listen on; 0 picks a free one", low=0, high=65535)
     model_path: Path = _setting(BUNDLED_MODEL, "weights file to serve")
     model_sha256: str = _setting("", "refuse a weights file with any other SHA-256 (hex); empty: take any")

@@ -72,7 +72,7 @@ def predict(url: str, image: NDArray[np.uint8], *, api_key: str = "", timeout_se
         headers["Authorization"] = f"Bearer {api_key}"
     request = urllib.request.Request(f"{url.rstrip('/')}/predict", body, headers)  # noqa: S310 - see main
     try:
-        with urllib.request.urlopen(request, timeout=timeout_seconds) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout_seconds) as response:  # noqa: S310 # nosec B310
             answer = json.load(response)
     except urllib.error.HTTPError as error:
         detail = error.read(500).decode(errors="replace")

@@ -58,7 +58,7 @@ def test_the_serving_image_starts_the_service_on_its_port_without_a_shell(stages
 def test_the_serving_image_holds_no_training_code_and_no_build_tools(stages):
     copies = [rest for word, rest in stages["serve"] if word == "COPY"]
 
-    assert copies == ["--from=venv-serve /venv /venv", "service/ service/"]
+    assert copies == ["--from=venv-serve /venv /venv", "--from=sbom /sbom.json ./", "service/ service/"]
     assert "apt-get" not in DOCKERFILE
 
 

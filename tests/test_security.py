@@ -1,0 +1,103 @@
+"""What nobody may learn from the service, reach in it or slip into it."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from tests.audit import verdict
+from tests.test_predict import ZEROS, post
+
+ROOT = Path(__file__).parents[1]
+ROUTES = ("/", "/docs", "/static/style.css", "/healthz", "/metrics", "/openapi.json", "/v2", "/nowhere")
+KEY = "a-key-that-nobody-may-see"
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "TRACE"])
+def test_every_answer_forbids_guessing_and_names_no_software(live_server, method, path):
+    answer = requests.request(method, f"{live_server.url}{path}", timeout=10)
+
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Server" not in answer.headers
+    assert "X-Powered-By" not in answer.headers
+    assert not re.search(
+        r"uvicorn|starlette|python/|traceback", answer.text.lower().split("<!doctype")[0][:2000]
+    )
+
+
+@pytest.mark.parametrize(
+    "request_", [b"rubbish\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000], ids=["rubbish", "too large"]
+)
+def test_so_does_an_answer_to_what_is_no_request(live_server, request_):
+    address = urlsplit(live_server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(request_)
+        answer = connection.recv(1 << 16).lower()
+
+    assert b"\r\nx-content-type-options: nosniff\r\n" in answer
+    assert b"\r\ncontent-type: application/problem+json\r\n" in answer
+    assert b"\r\nserver:" not in answer
+
+
+def test_pages_allow_no_script_but_their_own(live_server):
+    for path in ("/", "/docs"):
+        policy = requests.get(f"{live_server.url}{path}", timeout=10).headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+
+
+def test_keys_are_in_no_log_and_no_answer(start_server, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text(f"{KEY}\n")
+    server = start_server(API_KEYS_FILE=keys, ACCESS_LOG_SAMPLE=1, LOG_LEVEL="debug")
+
+    answers = [
+        post(server, {"image": ZEROS}, Authorization=f"Bearer {KEY}"),
+        post(server, {"image": ZEROS}, Authorization=f"Bearer {KEY}x"),
+        post(server, b"rubbish", **{"X-API-Key": KEY}),
+        requests.get(f"{server.url}/nowhere", headers={"X-API-Key": KEY}, timeout=10),
+        requests.get(f"{server.url}/metrics", headers={"X-API-Key": KEY}, timeout=10),
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 401, 400, 404, 200]
+    assert all(KEY not in answer.text and KEY not in str(answer.headers) for answer in answers)
+    assert KEY not in server.log.read_text()
+
+
+def test_a_path_leads_to_no_file(live_server):
+    address = urlsplit(live_server.url)
+    for path in (
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/..%2f..%2fetc/passwd",
+        "//etc/passwd",
+        "/static/",
+    ):
+        with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 404 "), path
+
+
+def test_no_deadline_depends_on_the_time_of_day():
+    """The clock may jump: only time.monotonic and time.perf_counter measure here."""
+    for module in (ROOT / "service").glob("*.py"):
+        found = re.findall(
+            r"time\.time\(|datetime\.now|time\.localtime|time\.gmtime|utcnow", module.read_text()
+        )
+        assert found == [], module
+
+
+def test_an_audit_tells_holes_from_silence():
+    good = {"name": "a", "version": "1", "vulns": []}
+    bad = {"name": "b", "version": "2", "vulns": [{"id": "CVE-1"}, {"id": "CVE-2"}]}
+    unknown = {"name": "c", "skip_reason": "not found"}
+
+    assert verdict([unknown]) == ("skipped, the advisory service knows none of the packages", 0)
+    assert verdict([good, unknown]) == ("no known hole in 1 of 2 packages", 0)
+    assert verdict([good, bad]) == ("known holes in b 2: CVE-1, CVE-2", 1)
