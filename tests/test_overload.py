@@ -1,0 +1,160 @@
+"""Three times what it can take: as much as ever is served, and the rest learns at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import torch
+
+from tests import weights
+from tests.test_protocol import ENTIRE, HEALTH
+
+# Ten in `make soak`.
+SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "3"))
+QUEUE, QUEUE_TIMEOUT_SECONDS = 32, 2.0
+
+
+class Slow(torch.nn.Module):
+    """A model that takes a while, so that it is what limits the service, and not the client beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = torch.nn.Linear(784, 784)
+        self.last = torch.nn.Linear(784, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        pixels = images.flatten(1)
+        for _ in range(60):
+            pixels = torch.relu(self.hidden(pixels))
+        return self.last(pixels)
+
+
+@dataclass
+class Answers:
+    """What became of the requests, by status, each with its seconds."""
+
+    seconds: dict[int, list[float]] = field(default_factory=dict)
+    retry_after: bool = True
+
+    def percentile(self, status: int, percent: float) -> float:
+        return float(np.percentile(self.seconds.get(status, [0.0]), percent))
+
+
+async def ask(reader, writer, request: bytes) -> tuple[int, bytes]:
+    """Send a request; return the status and the head of its answer."""
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    await reader.readexactly(length)
+    return int(head[9:12]), head
+
+
+async def offer(address, rate: float, seconds: float, connections: int) -> Answers:
+    """Send requests at a rate, whatever comes back, on connections that are kept."""
+    answers = Answers()
+    began = time.perf_counter()
+    total = int(rate * seconds)
+    turn = iter(range(total))
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        for number in turn:
+            due = began + number / rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            sent = time.perf_counter()
+            status, head = await ask(reader, writer, ENTIRE)
+            answers.seconds.setdefault(status, []).append(time.perf_counter() - sent)
+            if status == 503:
+                answers.retry_after &= b"\r\nretry-after: 1\r\n" in head
+        writer.close()
+
+    await asyncio.gather(*(client() for _ in range(connections)))
+    return answers
+
+
+async def capacity(address, seconds: float) -> float:
+    """Answers a second to as many clients as fill the batches."""
+    began = time.perf_counter()
+
+    served = 0
+
+    async def client() -> None:
+        nonlocal served
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        while time.perf_counter() - began < seconds:
+            status, _ = await ask(reader, writer, ENTIRE)
+            served += status == 200
+        writer.close()
+
+    await asyncio.gather(*(client() for _ in range(QUEUE)))
+    return served / (time.perf_counter() - began)
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.timeout(120 + 5 * SECONDS)
+def test_overload_is_turned_away_at_once_and_leaves_no_trace(start_server, tmp_path):
+    server = start_server(
+        MODEL_PATH=weights.write(tmp_path / "slow.pt", Slow()),
+        MAX_BATCH_SIZE=8,
+        NUM_THREADS=1,
+        MAX_QUEUE_SIZE=QUEUE,
+        QUEUE_TIMEOUT_SECONDS=QUEUE_TIMEOUT_SECONDS,
+    )
+    address = urlsplit(server.url)
+
+    async def healthy(times: list[float], stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            began = time.perf_counter()
+            reader, writer = await asyncio.open_connection(address.hostname, address.port)
+            status, _ = await ask(reader, writer, HEALTH)
+            assert status == 200
+            writer.close()
+            times.append(time.perf_counter() - began)
+            await asyncio.sleep(0.1)
+
+    async def run():
+        peak = await capacity(address, SECONDS)
+        await offer(address, 3 * peak, 1, 4 * QUEUE)
+        memory = resident_bytes(server.process.pid)
+        health: list[float] = []
+        stop = asyncio.Event()
+        prober = asyncio.create_task(healthy(health, stop))
+        began = time.perf_counter()
+        answers = await offer(address, 3 * peak, SECONDS, 4 * QUEUE)
+        took = time.perf_counter() - began
+        stop.set()
+        await prober
+        growth = resident_bytes(server.process.pid) - memory
+        await asyncio.sleep(1)
+        after = await capacity(address, 1)
+        return peak, answers, took, health, growth, after
+
+    peak, answers, took, health, growth, after = asyncio.run(run())
+
+    served = len(answers.seconds[200]) / took
+    refused = answers.percentile(503, 99)
+    print(
+        f"peak {peak:.0f}/s; offered 3x for {SECONDS:g} s: {served:.0f}/s served ({served / peak:.0%}), "
+        f"{len(answers.seconds.get(503, []))} refused, p50 {answers.percentile(503, 50) * 1000:.1f} ms, "
+        f"p99 {refused * 1000:.1f} ms; accepted p99 {answers.percentile(200, 99) * 1000:.0f} ms; "
+        f"health p99 {np.percentile(health, 99) * 1000:.1f} ms; "
+        f"memory {growth / 1024:+.0f} KiB; after {after:.0f}/s"
+    )
+    assert answers.seconds.keys() == {200, 503}
+    assert answers.retry_after
+    # The client shares the machine with the service: these bounds are for a bad day.
+    assert served > 0.3 * peak
+    assert refused < 1
+    assert answers.percentile(200, 99) < QUEUE_TIMEOUT_SECONDS + 1
+    assert growth < 16 << 20
+    assert after > 0.3 * peak
