@@ -82,7 +82,6 @@ async def offer(address, rate: float, seconds: float, connections: int) -> Answe
 async def capacity(address, seconds: float) -> float:
     """Answers a second to as many clients as fill the batches."""
     began = time.perf_counter()
-
     served = 0
 
     async def client() -> None:
