@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
+from tests.server import Server
 from tests.test_protocol import CHUNKED, ENTIRE, HEAD, HEALTH, read_answers
 
 HEADER_SECONDS, BODY_SECONDS, IDLE_SECONDS = 0.5, 1.0, 2
@@ -22,9 +24,9 @@ IDLE_CONNECTIONS = 2000
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A service that is quick to lose patience."""
-    from tests.server import Server
-
+    """A service that is quick to lose patience, and takes as many connections as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     settings = {
         "HEADER_TIMEOUT_SECONDS": HEADER_SECONDS,
         "BODY_TIMEOUT_SECONDS": BODY_SECONDS,
@@ -33,6 +35,7 @@ def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("rude") / "server.log", settings)
     yield server.wait_until_ready()
     server.kill()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture
