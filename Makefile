@@ -13,6 +13,7 @@ serve: .venv/.serve  ## Serve the bundled weights on http://localhost:3000
 	$(venv)/python -m service
 
 test: .venv/.dev  ## Run every test
+	.ci/tools
 	$(venv)/python -m pytest
 
 soak: .venv/.dev  ## The long tests: restarts, overload and ten minutes of mixed traffic
