@@ -20,6 +20,7 @@ defaults
     timeout connect 5s
     timeout client 30s
     timeout server 30s
+    timeout check 5s
     retries 0
     log global
     {log}
@@ -27,7 +28,7 @@ listen service
     bind 127.0.0.1:{port}
     option httpchk GET /healthz
     http-check expect status 200
-    default-server check inter 100ms fall 1 rise 1
+    default-server check inter 100ms fall 2 rise 1
 """
 
 
