@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests import weights
+from tests.test_overload import Slow
 from tests.test_predict import ZEROS, post
 
 
@@ -71,3 +76,20 @@ def test_the_model_that_serves_is_named(live_server):
     version = post(live_server, {"image": ZEROS}).json()["model"]["version"]
 
     assert scrape(live_server)[labelled("model_info", name="mnist-cnn", version=version)] == 1
+
+
+def test_the_gauges_follow_requests_in_and_out_of_the_queue(start_server, tmp_path):
+    server = start_server(MODEL_PATH=weights.write(tmp_path / "slow.pt", Slow()), MAX_BATCH_SIZE=1)
+    deepest = busiest = 0.0
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = [pool.submit(post, server, {"image": ZEROS}) for _ in range(64)]
+        while not all(answer.done() for answer in answers):
+            figures = scrape(server)
+            deepest = max(deepest, figures[("inference_queue_depth",)])
+            busiest = max(busiest, figures[("http_requests_in_flight",)])
+            time.sleep(0.001)
+
+    figures = scrape(server)
+    assert 0 < deepest < busiest <= 17
+    assert (figures[("inference_queue_depth",)], figures[("http_requests_in_flight",)]) == (0, 1)
