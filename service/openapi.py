@@ -110,7 +110,7 @@ def _predict(settings: Settings) -> Json:
                     }
                 },
             },
-            **_problems(400, 401, 413, 415, 422, 503, 504),
+            **_problems(400, 401, 408, 413, 415, 422, 431, 503, 504),
         },
     }
 
@@ -190,9 +190,11 @@ _REASONS = {
     400: "The body is not what its content type promises.",
     401: "No API key was sent, or none that is known.",
     404: "There is no such model, or no such version of it.",
+    408: "The headers or the body did not arrive in time.",
     413: "The body, the picture or the number of images is over the limit.",
     415: "This content type is not taken.",
     422: "The body can be read, but has no image that the model takes.",
+    431: "The headers are over the limit.",
     503: "The service is at capacity, or has no model that runs.",
     504: "The model did not come round to it in time.",
 }
