@@ -11,17 +11,21 @@ from tests.training_sample import unpack_sample
 from training.augment import RandomWarp, augmentation
 from training.calibration import expected_calibration_error, fit_temperature, reliability
 from training.corruptions import KINDS, STRENGTHS, corrupt
-from training.data import load_mnist
+from training.data import Digits, load_mnist
 from training.defects import DEFECTS, RandomDefects
 from training.export import check_agreement, frozen
-from training.model import DigitNet, content_hash, divide_logits, parameter_count
-from training.train import distillation_loss
+from training.model import DigitNet, content_hash, divide_logits, forward, parameter_count
+from training.train import Recipe, Trainer, distillation_loss
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Tensor:
-    folder = unpack_sample(tmp_path_factory.mktemp("sample"))
-    return load_mnist(folder, download=False).test.pixels()
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Digits:
+    return load_mnist(unpack_sample(tmp_path_factory.mktemp("sample")), download=False).test
+
+
+@pytest.fixture(scope="module")
+def images(digits: Digits) -> Tensor:
+    return digits.pixels()
 
 
 def test_each_image_is_warped_in_its_own_way(images: Tensor) -> None:
@@ -132,6 +136,27 @@ def test_temperature_is_folded_into_the_last_layer(images: Tensor) -> None:
 
 def test_network_keeps_within_its_size() -> None:
     assert parameter_count(DigitNet()) < 250_000
+
+
+def test_bfloat16_gives_logits_in_float32_close_to_the_exact_ones(images: Tensor) -> None:
+    model = DigitNet().eval()
+
+    with torch.no_grad():
+        exact, rough = (forward(model, images, bfloat16=bfloat16) for bfloat16 in (False, True))
+
+    assert rough.dtype == torch.float32
+    assert not torch.equal(rough, exact)
+    torch.testing.assert_close(rough, exact, atol=0.1, rtol=0.05)
+
+
+def test_training_in_bfloat16_repeats_with_its_seed(digits: Digits) -> None:
+    def trained(bfloat16: bool) -> str:
+        torch.manual_seed(1)
+        recipe = Recipe(epochs=1, batch_size=50, bfloat16=bfloat16)
+        return content_hash(Trainer(DigitNet(), digits, recipe, device=torch.device("cpu")).run())
+
+    assert trained(True) == trained(True)
+    assert trained(True) != trained(False)
 
 
 def test_distillation_loss_is_least_at_the_teachers_mean(images: Tensor) -> None:

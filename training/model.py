@@ -71,6 +71,13 @@ def divide_logits(model: DigitNet, temperature: float) -> None:
             parameter.div_(temperature)
 
 
+def forward(model: nn.Module, images: Tensor, *, bfloat16: bool) -> Tensor:
+    """Logits (N, 10) in float32, with convolutions and matrix products in bfloat16 if asked for."""
+    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=bfloat16):
+        logits: Tensor = model(images)
+    return logits.float()
+
+
 def predict(model: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
     """Logits (N, 10) on the CPU for pixels (N, 1, 28, 28), in evaluation mode and without gradients."""
     device = next(model.parameters()).device

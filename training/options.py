@@ -40,6 +40,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--device", "cpu", str, "NAME", "cpu, cuda or cuda:N")
     add("--threads", None, count, "N", "CPU threads; without it, one per core that this process may use")
     flag = parser.add_argument
+    flag("--bfloat16", action="store_true", help="compute the networks in bfloat16, where the processor can")
     flag("--resume", action="store_true", help="go on from the last finished epoch in the folder of --out")
     flag("--any-data", action="store_true", help="accept images and labels that are not the original MNIST")
     flag("--dry-run", action="store_true", help="one epoch of five steps, to see that everything works")

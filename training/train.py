@@ -19,7 +19,7 @@ from training import distributed
 from training.augment import augmentation
 from training.calibration import accuracy
 from training.data import Digits
-from training.model import DigitNet, predict
+from training.model import DigitNet, forward, predict
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Recipe:
     warp: float = 0.7
     distillation: float = 0.9
     softness: float = 2.0
+    bfloat16: bool = False
     seed: int = 1
     max_steps: int | None = None
 
@@ -89,8 +90,10 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
+        # A cycle of five steps would rise in none of them, and divide by zero.
+        steps = max(6, recipe.epochs * self.steps_per_epoch + 1)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, recipe.lr, total_steps=recipe.epochs * self.steps_per_epoch + 1, pct_start=0.2
+            self.optimizer, recipe.lr, total_steps=steps, pct_start=0.2
         )
         self.augment = augmentation(defects=recipe.defects, warp=recipe.warp)
         self.history: list[Epoch] = []
@@ -180,7 +183,7 @@ class Trainer:
     def _step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         images = self.augment(self.images[batch].float() / 255)
         labels = self.labels[batch]
-        logits = self.parallel(images)
+        logits = forward(self.parallel, images, bfloat16=self.recipe.bfloat16)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         if self.teachers:
             taught = distillation_loss(logits, images, self.teachers, self.recipe.softness)
