@@ -41,7 +41,11 @@ class Edge:
     def __init__(self, *, metrics: Metrics, replica: str, access_log_sample: float = 0.0) -> None:
         self.metrics = metrics
         self.access_log_sample = access_log_sample
-        self.replica = replica.encode("latin-1", "replace")
+        self.headers = [
+            (b"x-served-by", replica.encode("latin-1", "replace")),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        self.header_lines = header_lines(self.headers)
         self.in_flight = 0
         self.draining = False  # from SIGTERM on: every answer is its connection's last
         self.last_served = 0.0  # while draining: when the last answer but a 503 was given
@@ -105,23 +109,17 @@ class Visit:
         edge.in_flight += 1
 
     @property
-    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+    def headers(self) -> list[tuple[bytes, bytes]]:
         """What the answer says of this visit."""
-        headers = (
-            (b"x-request-id", self.request_id),
-            (b"x-served-by", self._edge.replica),
-            (b"x-content-type-options", b"nosniff"),
-        )
-        return (*headers, (b"traceparent", self.traceparent)) if self.traceparent else headers
+        headers = [(b"x-request-id", self.request_id), *self._edge.headers]
+        return [*headers, (b"traceparent", self.traceparent)] if self.traceparent else headers
 
     @property
     def header_lines(self) -> bytes:
-        """The same as lines."""
-        lines = b"x-request-id: %s\r\nx-served-by: %s\r\nx-content-type-options: nosniff\r\n" % (
-            self.request_id,
-            self._edge.replica,
-        )
-        return b"%straceparent: %s\r\n" % (lines, self.traceparent) if self.traceparent else lines
+        """The same as lines; nearly all of them are ready."""
+        if self.traceparent:
+            return header_lines(self.headers)
+        return b"x-request-id: %s\r\n%s" % (self.request_id, self._edge.header_lines)
 
     def withdraw(self) -> None:
         """Forget the request: somebody else takes it over."""
@@ -164,6 +162,11 @@ class Visit:
         if self.traceparent:
             names["trace_id"] = self.traceparent.split(b"-")[1].decode()
         return names
+
+
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return headers as HTTP/1.1 writes them."""
+    return b"".join(b"%s: %s\r\n" % header for header in headers)
 
 
 def _unrouted(path: str, method: str, error: HTTPException) -> Response:

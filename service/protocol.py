@@ -24,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service import codec
 from service.errors import HeadersTooLarge, InvalidRequest, RequestTimeout, ServiceError
-from service.middleware import CLIENT_CLOSED_REQUEST, Visit
+from service.middleware import CLIENT_CLOSED_REQUEST, Visit, header_lines
 from service.model import Prediction
 
 ROUTE = "/predict"
@@ -157,16 +157,12 @@ class PredictProtocol(HttpToolsProtocol):
         elif self._may_speak():
             visit = Visit(self._service.edge, self.headers or ())
             response = visit.refusal("", "", error)
-            headers = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
-            self.transport.write(
-                b"%s%s%s%sconnection: close\r\n\r\n%s"
-                % (
-                    STATUS_LINE[response.status_code],
-                    self.common_headers(),
-                    visit.header_lines,
-                    headers,
-                    response.body,
-                )
+            self.respond(
+                visit,
+                response.status_code,
+                header_lines(response.raw_headers),
+                bytes(response.body),
+                last=True,
             )
             if self._reading == BODY:
                 visit.withdraw()  # uvicorn's cycle has counted it, and finds its client gone
@@ -183,12 +179,24 @@ class PredictProtocol(HttpToolsProtocol):
             return not (cycle.response_complete or cycle.response_started)
         return cycle is None or cycle.response_complete
 
-    def common_headers(self) -> bytes:
-        """Return the lines that uvicorn puts into every answer; it makes a new list of them each second."""
-        headers = self.server_state.default_headers
-        if headers is not self._common_from:
-            self._common_from, self._common = headers, b"".join(b"%s: %s\r\n" % header for header in headers)
-        return self._common
+    def respond(self, visit: Visit, status: int, headers: bytes, content: bytes, *, last: bool) -> None:
+        """Write a whole answer; the last of a connection says so."""
+        # uvicorn puts these into every answer, and makes a new list of them each second.
+        common = self.server_state.default_headers
+        if common is not self._common_from:
+            self._common_from, self._common = common, header_lines(common)
+        self.transport.write(
+            b"".join(
+                (
+                    STATUS_LINE[status],
+                    self._common,
+                    visit.header_lines,
+                    headers,
+                    b"connection: close\r\n\r\n" if last else b"\r\n",
+                    content,
+                )
+            )
+        )
 
     def _take_long_way(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
@@ -290,23 +298,14 @@ class _Exchange:
     def refuse(self, error: Exception) -> None:
         """Answer with an error."""
         response = self._visit.refusal(ROUTE, "POST", error)
-        headers = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
-        self._write(response.status_code, headers, bytes(response.body))
+        self._write(response.status_code, header_lines(response.raw_headers), bytes(response.body))
 
     def _write(self, status: int, headers: bytes, content: bytes) -> None:
         protocol = self._protocol
-        keep_alive = self.keep_alive and not self._service.edge.draining
-        connection = b"" if keep_alive else b"connection: close\r\n"
-        parts = (
-            STATUS_LINE[status],
-            protocol.common_headers(),
-            self._visit.header_lines,
-            headers,
-            connection,
-        )
-        protocol.transport.write(b"".join((*parts, b"\r\n", content)))
+        last = self._service.edge.draining or not self.keep_alive
+        protocol.respond(self._visit, status, headers, content, last=last)
         self.response_complete = True
         self._visit.leave(ROUTE, "POST", status)
-        if not keep_alive:
+        if last:
             protocol.transport.close()
         protocol.on_response_complete()
