@@ -19,10 +19,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import codec, errors
+from service import codec, cpu, errors
 from service.auth import ApiKeys
 from service.batcher import Batcher, batch_sizes
-from service.cpu import cpu_limit, threads_for
 from service.images import PictureReader
 from service.inputs import Inputs, read_body, read_options
 from service.metrics import Metrics
@@ -31,10 +30,13 @@ from service.model import configure_torch, load_model
 from service.openapi import describe
 from service.openinference import open_inference_routes
 from service.page import page_routes
+from service.peers import Peers
 from service.reload import Reloader
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+TELL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +48,25 @@ class Service:
     batcher: Batcher
     decoder: codec.Decoder
     inputs: Inputs
+    peers: Peers
     guarded: bool  # whether a request must show who sends it before it is let in
 
     @property
     def healthy(self) -> bool:
-        """Whether the model's thread is alive and getting on, and nobody has told the process to end."""
-        if self.edge.draining:
-            return False
-        return self.batcher.alive and self.batcher.busy_seconds < self.settings.stall_timeout_seconds
+        """Whether every worker gets on, and nobody has told this one to end."""
+        silence = self.settings.stall_timeout_seconds + 2 * TELL_SECONDS
+        return not (self.edge.draining or self.is_stuck() or self.peers.any_stuck(silence))
+
+    def is_stuck(self) -> bool:
+        """Whether the model's thread has died, or is too long at one batch."""
+        batcher = self.batcher
+        return not batcher.alive or batcher.busy_seconds >= self.settings.stall_timeout_seconds
 
 
 class Application(Starlette):
     """Starlette's routing and lifespan, under one layer of our own instead of its three."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, peers: Peers) -> None:
         self._edge = Edge(
             metrics=Metrics(), replica=socket.gethostname(), access_log_sample=settings.access_log_sample
         )
@@ -73,7 +80,7 @@ class Application(Starlette):
                 *open_inference_routes(guard),
                 *page_routes(),
             ],
-            lifespan=_lifespan(settings, self._edge),
+            lifespan=_lifespan(settings, self._edge, peers),
         )
         self.router.redirect_slashes = False
 
@@ -83,24 +90,28 @@ class Application(Starlette):
         return self._edge
 
 
-def create_app(settings: Settings) -> Application:
+def create_app(settings: Settings, peers: Peers | None = None) -> Application:
     """Build the application; no model is loaded and nothing started before its lifespan is entered.
+
+    Without ``peers`` it has none, and answers for itself alone.
 
     Raises:
         InvalidSetting: the file of API keys can't be read.
     """
-    return Application(settings)
+    return Application(settings, peers or Peers.alone())
 
 
 def _let_pass(app: ASGIApp) -> ASGIApp:
     return app
 
 
-def _lifespan(settings: Settings, edge: Edge) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, edge: Edge, peers: Peers
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         metrics = edge.metrics
-        configure_torch(_num_threads(settings))
+        configure_torch(cpu.plan(settings.cpu_limit, settings.workers, settings.num_threads).threads)
         model = load_model(
             settings.model_path,
             batch_sizes=batch_sizes(settings.max_batch_size),
@@ -114,7 +125,7 @@ def _lifespan(settings: Settings, edge: Edge) -> Callable[[Starlette], AbstractA
                 max_queue_size=settings.max_queue_size,
                 queue_timeout_seconds=settings.queue_timeout_seconds,
             ) as batcher,
-            Reloader(model, batcher, metrics, settings),
+            Reloader(model, batcher, metrics, peers, settings),
             PictureReader(
                 max_pixels=settings.max_picture_pixels,
                 max_waiting=settings.max_queue_size,
@@ -127,9 +138,10 @@ def _lifespan(settings: Settings, edge: Edge) -> Callable[[Starlette], AbstractA
             inputs = Inputs(
                 batcher, decoder, pictures, settings.max_images_per_request, settings.max_queue_size
             )
-            app.state.service = Service(
-                settings, edge, batcher, decoder, inputs, guarded=bool(settings.api_keys_file)
+            app.state.service = service = Service(
+                settings, edge, batcher, decoder, inputs, peers, guarded=bool(settings.api_keys_file)
             )
+            peers.join(metrics.registry, service.is_stuck)
             logger.info("serving %s %s from %s", model.card.name, model.card.version, settings.model_path)
             # PyTorch brings hundreds of thousands of objects that live as long as the process; a collection
             # that looked through them would hold every request up for a tenth of a second.
@@ -138,18 +150,6 @@ def _lifespan(settings: Settings, edge: Edge) -> Callable[[Starlette], AbstractA
             yield
 
     return lifespan
-
-
-def _num_threads(settings: Settings) -> int:
-    if settings.num_threads is not None:
-        threads, reason = settings.num_threads, "NUM_THREADS"
-    elif settings.cpu_limit is not None:
-        threads, reason = threads_for(settings.cpu_limit), f"CPU_LIMIT: {settings.cpu_limit:g} CPUs"
-    else:
-        limit, source = cpu_limit()
-        threads, reason = threads_for(limit), f"{source}: {limit:g} CPUs"
-    logger.info("batches are computed by %d thread(s) (%s)", threads, reason)
-    return threads
 
 
 class Predict:
@@ -198,6 +198,7 @@ async def describe_api(request: Request) -> Response:
 
 
 async def expose_metrics(request: Request) -> Response:
-    """``GET /metrics``: the Prometheus text format."""
+    """``GET /metrics``: what all workers have counted, in the Prometheus text format."""
     service: Service = request.app.state.service
-    return Response(generate_latest(service.edge.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    await service.peers.gather()
+    return Response(generate_latest(service.peers.registry), media_type=CONTENT_TYPE_LATEST)

@@ -40,6 +40,8 @@ Abandoned = Callable[[], Awaitable[object]]
 # How often waiting requests are looked over. A deadline is kept to within this, and a request that waits
 # longer than this is worth asking whether its client is still there.
 SWEEP_SECONDS = 0.05
+# How often a model that is to serve asks whether it may, while no batch starts.
+SWITCH_SECONDS = 0.005
 
 DONE = object()  # what a warm-up ends with
 
@@ -108,6 +110,7 @@ class Batcher:
         queue_timeout_seconds: float,
     ) -> None:
         self._model = model
+        self._next: tuple[BatchModel, Callable[[], bool]] | None = None
         self._observer = observer
         self._max_queue_size = max_queue_size
         self._queue_timeout_seconds = queue_timeout_seconds
@@ -127,7 +130,7 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._alive = True
         self._thread.start()
-        await self.install(self._model)
+        await self.warm_up(self._model)
         return self
 
     async def __aexit__(
@@ -160,15 +163,26 @@ class Batcher:
         """Seconds since the batch in hand was given to the model; 0 between batches."""
         return time.monotonic() - self._running.started if self._running else 0.0
 
-    async def install(self, model: BatchModel) -> None:
-        """Warm a model up in the thread that will run it, then let it serve every batch from then on.
+    async def warm_up(self, model: BatchModel) -> None:
+        """Get a model up to full speed, in the thread that will run it.
 
-        The steps of its warm-up take turns with the batches, so that nobody waits for all of them.
+        The steps take turns with the batches, so that nobody waits for all of them.
         """
         steps = model.warm_up()
         while await self._run_in_thread(lambda: next(steps, DONE)) is not DONE:
             pass
-        self._model = model
+
+    async def install(self, model: BatchModel, *, when: Callable[[], bool]) -> None:
+        """Let a warm model serve every batch that starts from the moment on when ``when`` says so."""
+        self._next = model, when
+        while not self._switched():  # noqa: ASYNC110 - what it waits for may be up to other processes
+            await asyncio.sleep(SWITCH_SECONDS)
+
+    def _switched(self) -> bool:
+        """Change over to the next model if it is time, and return whether none is left."""
+        if self._next is not None and self._next[1]():
+            self._model, self._next = self._next[0], None
+        return self._next is None
 
     async def _run_in_thread(self, step: Callable[[], object]) -> object:
         result: Future[object] = Future()
@@ -217,6 +231,7 @@ class Batcher:
         count, size = self._plan[min(len(self._waiting), len(self._plan) - 1)]
         if count == 0:
             return
+        self._switched()
         requests = [self._waiting.popleft() for _ in range(count)]
         images = self._buffer[:count]
         with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, and is refused below

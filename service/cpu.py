@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
-MAX_THREADS = 4
+MAX_WORKERS, MAX_THREADS = 4, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a service uses its CPUs."""
+
+    workers: int  # processes that serve
+    threads: int  # that compute a batch, in each worker
+    reason: str  # where the number of CPUs is from
 
 
 def cpu_limit(cgroup_root: Path = CGROUP_ROOT) -> tuple[float, str]:
@@ -17,20 +28,33 @@ def cpu_limit(cgroup_root: Path = CGROUP_ROOT) -> tuple[float, str]:
     version 1 (``cpu.cfs_quota_us`` over ``cpu.cfs_period_us``). See the kernel's
     Documentation/admin-guide/cgroup-v2.rst.
     """
-    affinity = float(len(os.sched_getaffinity(0)))
+    affinity = float(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
     quota, source = _quota(cgroup_root)
     if quota is not None and quota < affinity:
         return quota, source
     return affinity, "CPU affinity"
 
 
-def threads_for(limit: float) -> int:
-    """Return how many threads should compute a batch under a CPU limit.
+def plan(
+    limit: float | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    cgroup_root: Path = CGROUP_ROOT,
+) -> Plan:
+    """Return how to use the CPUs: what is given stands, and the rest follows from the limit.
 
-    One CPU is left to the event loop, which does more of the work than the network; and kernels this small
-    wait for each other longer than they compute once they are cut in many parts.
+    A worker for each CPU, as each is busy with much that only one thread of a process can do at a time. Where
+    there are more CPUs than workers, each worker leaves one to its event loop and computes on the others:
+    kernels this small wait for each other longer than they compute once they are cut in many parts.
     """
-    return min(max(1, math.floor(limit) - 1), MAX_THREADS)
+    source = "CPU_LIMIT"
+    if limit is None:
+        limit, source = cpu_limit(cgroup_root)
+    if workers is None:
+        workers = min(max(1, math.floor(limit)), MAX_WORKERS) if sys.platform == "linux" else 1
+    if threads is None:
+        threads = min(max(1, math.floor(limit / workers) - 1), MAX_THREADS)
+    return Plan(workers, threads, f"{source}: {limit:g} CPUs")
 
 
 def _quota(root: Path) -> tuple[float | None, str]:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -23,6 +24,7 @@ from service.archive import InvalidModel, file_sha256
 from service.batcher import Batcher, batch_sizes
 from service.metrics import Metrics
 from service.model import Model, load_model
+from service.peers import OUTCOME_SECONDS, Peers
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -41,9 +43,12 @@ class Reloader:
     change nothing but a metric and one log line, however often they are looked at.
     """
 
-    def __init__(self, model: Model, batcher: Batcher, metrics: Metrics, settings: Settings) -> None:
+    def __init__(
+        self, model: Model, batcher: Batcher, metrics: Metrics, peers: Peers, settings: Settings
+    ) -> None:
         self._batcher = batcher
         self._metrics = metrics
+        self._peers = peers
         self._settings = settings
         self._path = settings.model_path
         self._model = model
@@ -60,6 +65,7 @@ class Reloader:
 
     async def __aenter__(self) -> Reloader:
         """Start to watch the file."""
+        self._peers.conclude(f"serve {self._model.sha256}")
         loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():  # signals arrive nowhere else
             loop.add_signal_handler(signal.SIGHUP, self.ask)
@@ -91,14 +97,15 @@ class Reloader:
             self._seen = signature
             if content == self._model.sha256:
                 self._refused = ""
-                if asked:
+                self._peers.conclude(f"serve {content}")
+                if asked and await self._peers.is_to_report():
                     logger.info("%s holds what is being served, %s", self._path, self._name)
                 return
             if content == self._refused and not asked:
                 return
             await self._swap()
         except Exception as error:
-            self._refuse(content, error, asked=asked)
+            await self._refuse(content, error, asked=asked)
 
     async def _listen(self) -> None:
         """Have the file looked at whenever its folder reports a change."""
@@ -133,19 +140,28 @@ class Reloader:
         model = await self._run_aside(
             lambda: load_model(self._path, batch_sizes=sizes, sha256=settings.model_sha256)
         )
-        await self._batcher.install(model)
+        await self._batcher.warm_up(model)
+        self._peers.conclude(f"serve {model.sha256}")
+        deadline = time.monotonic() + OUTCOME_SECONDS
+        await self._batcher.install(
+            model, when=lambda: self._peers.unanimous() or time.monotonic() > deadline
+        )
         before, self._model, self._refused = self._name, model, ""
         self._metrics.model.info({"name": model.card.name, "version": model.card.version})
-        self._metrics.reloads.labels("success").inc()
-        logger.info("serving %s from %s, after %s", self._name, self._path, before)
+        if await self._peers.is_to_report():
+            self._metrics.reloads.labels("success").inc()
+            logger.info("serving %s from %s, after %s", self._name, self._path, before)
 
-    def _refuse(self, content: str, error: Exception, *, asked: bool) -> None:
+    async def _refuse(self, content: str, error: Exception, *, asked: bool) -> None:
         known = isinstance(error, InvalidModel)
         reason = str(error) if known else f"{self._path} can't be loaded: {error!r}"
         refused = content or reason
         if refused == self._refused and not asked:
             return
         self._refused = refused
+        self._peers.conclude(f"refuse {refused}")
+        if not await self._peers.is_to_report():
+            return
         self._metrics.reloads.labels("failure").inc()
         logger.error("still serving %s: %s", self._name, reason, exc_info=None if known else error)
 

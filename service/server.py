@@ -6,18 +6,20 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 import time
+from collections.abc import Iterator
 
 import uvicorn
 
-from service.middleware import Edge
+from service.app import TELL_SECONDS, Service
 from service.protocol import PredictProtocol
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1  # uvicorn's own
-LOOK_TICKS = 5
+LOOK_TICKS = round(TELL_SECONDS / TICK_SECONDS)
 QUIET_SECONDS = 0.5
 # Of the time that the whole drain may take: what is left is for the requests in flight at its end.
 LISTENING_SHARE = 0.4
@@ -31,9 +33,23 @@ class Server(uvicorn.Server):
     of its connection. Those who still come are served, until half a second passes in which nobody does.
     """
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, and say so also where the socket was made before."""
+        await super().startup(sockets)
+        if sockets:
+            self._log_started_message(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take signals, and let in those that the parent of a worker has held back until now."""
+        with super().capture_signals():
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            yield
+
     async def on_tick(self, counter: int) -> bool:
-        """Look at every connection, twice a second; the hot path keeps no timers for this."""
+        """Tell the peers, and look at every connection, for which the hot path keeps no timers."""
         if counter % LOOK_TICKS == 0:
+            self._service.peers.tell()
             now = time.monotonic()
             for connection in list(self.server_state.connections):
                 if isinstance(connection, PredictProtocol):
@@ -44,7 +60,7 @@ class Server(uvicorn.Server):
         """Drain, then end as uvicorn does."""
         allowed = float(self.config.timeout_graceful_shutdown or 0)
         began = time.perf_counter()
-        edge: Edge = self.config.app.state.service.edge  # type: ignore[union-attr]
+        edge = self._service.edge
         edge.draining, edge.last_served = True, began
         logger.info("draining: the health check fails, and connections end with their next answer")
         if not await self._quiet_by(began + allowed * LISTENING_SHARE):
@@ -58,7 +74,7 @@ class Server(uvicorn.Server):
 
     async def _quiet_by(self, deadline: float) -> bool:
         """Serve until nobody has been served for a while; whether that was before the deadline."""
-        edge: Edge = self.config.app.state.service.edge  # type: ignore[union-attr]
+        edge = self._service.edge
         counter = 0
         while not self.force_exit and time.perf_counter() < deadline:
             await asyncio.sleep(TICK_SECONDS)
@@ -82,6 +98,11 @@ class Server(uvicorn.Server):
             server.close()
         for connection in left:
             await loop.connect_accepted_socket(self._protocol, connection)
+
+    @property
+    def _service(self) -> Service:
+        service: Service = self.config.app.state.service  # type: ignore[union-attr]
+        return service
 
     def _protocol(self) -> PredictProtocol:
         return PredictProtocol(self.config, self.server_state, self.lifespan.state)

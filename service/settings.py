@@ -41,11 +41,19 @@ class Settings:
     cpu_limit: float | None = _setting(
         None, "CPUs this container may use; empty: what its control group says", low=0.001, high=1024
     )
+    workers: int | None = _setting(
+        None, "processes that serve; empty: one for each CPU, 1 to 4", low=1, high=256
+    )
     num_threads: int | None = _setting(
-        None, "threads that compute one batch; empty: one CPU less than the limit, 1 to 4", low=1, high=1024
+        None,
+        "threads that compute one batch; empty: one less than a worker has CPUs, 1 to 4",
+        low=1,
+        high=1024,
     )
     max_batch_size: int = _setting(32, "images in one forward pass, at most", low=1, high=1024)
-    max_queue_size: int = _setting(1024, "requests that may wait for the model", low=1, high=1_000_000)
+    max_queue_size: int = _setting(
+        1024, "requests that may wait for the model, in each worker", low=1, high=1_000_000
+    )
     queue_timeout_seconds: float = _setting(
         2.0, "seconds a request may wait for its answer before it gets a 504", low=0.01, high=3600
     )

@@ -21,7 +21,7 @@ class Server:
 
     def __init__(self, log: Path, settings: Mapping[str, object]) -> None:
         self.log = log
-        environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json"}
+        environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json", "WORKERS": "1"}
         environment |= {name: str(value) for name, value in settings.items()}
         with log.open("wb") as output:
             self.process = subprocess.Popen(

@@ -221,7 +221,7 @@ def test_a_new_model_serves_from_the_next_batch_on(model, digits):
         async with batcher_of(gated) as batcher:
             running = batcher.submit(pixels(digits[0]))
             await begun(gated)
-            installing = asyncio.create_task(batcher.install(model))
+            installing = asyncio.create_task(batcher.install(model, when=lambda: True))
             gated.open()
             await asyncio.gather(running, installing)
             later = await batcher.submit(pixels(digits[0]))

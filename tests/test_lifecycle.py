@@ -44,12 +44,18 @@ def test_weights_that_cannot_be_served_stop_the_start(tmp_path):
 @pytest.mark.parametrize(
     ("environment", "decision"),
     [
-        ({"NUM_THREADS": 3}, "batches are computed by 3 thread(s) (NUM_THREADS)"),
-        ({"CPU_LIMIT": 3.5}, "batches are computed by 2 thread(s) (CPU_LIMIT: 3.5 CPUs)"),
+        (
+            {"WORKERS": "", "CPU_LIMIT": 2},
+            "2 worker(s), each computing with 1 thread(s) (CPU_LIMIT: 2 CPUs)",
+        ),
+        (
+            {"NUM_THREADS": 3, "CPU_LIMIT": 8},
+            "1 worker(s), each computing with 3 thread(s) (CPU_LIMIT: 8 CPUs)",
+        ),
     ],
-    ids=["set", "limit"],
+    ids=["limit", "set"],
 )
-def test_the_choice_of_threads_is_logged(start_server, environment, decision):
+def test_the_use_of_the_cpus_is_logged(start_server, environment, decision):
     server = start_server(**environment)
 
     assert decision in [line["message"] for line in server.lines()]

@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.batcher import Batcher
 from service.metrics import Metrics
 from service.model import load_model
+from service.peers import Peers
 from service.reload import Reloader
 from service.settings import Settings
 from tests import weights
@@ -239,7 +240,7 @@ async def serving(path, **options):
     async with Batcher(
         model, metrics, max_batch_size=2, max_queue_size=8, queue_timeout_seconds=30
     ) as batcher:
-        yield Served(batcher, Reloader(model, batcher, metrics, settings), metrics)
+        yield Served(batcher, Reloader(model, batcher, metrics, Peers.alone(), settings), metrics)
 
 
 @pytest.fixture

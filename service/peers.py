@@ -1,0 +1,188 @@
+"""What the workers of one service know of each other, so that they look like one from outside.
+
+A scrape reaches one worker and means all: it asks the others for their figures, and adds them up. No total
+ever goes back: whoever takes the place of a worker that has died goes on from its figures. A health check
+means all, too. And new weights serve nowhere before they could serve everywhere, so that no client sees the
+old ones after the new; what has come of them is told once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import orjson
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from service.board import Board
+
+# The name, help and type of a metric, and its samples: name, labels, value.
+Family: TypeAlias = tuple[str, str, str, list[tuple[str, dict[str, str], float]]]
+
+# What is not added up: workers start one after the other, and have the same weights.
+EARLIEST = ("process_start_time_seconds",)
+LARGEST = ("model_info",)
+# What still counts when its worker has ended.
+LASTING = ("counter", "histogram")
+
+# How long to wait for others, and how often to look meanwhile.
+FIGURES_SECONDS = 0.5
+OUTCOME_SECONDS = 5.0
+LOOK_SECONDS = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a worker says of itself."""
+
+    at: float | None  # on the monotonic clock, which all processes share; None: the worker has ended
+    stuck: bool
+    families: list[Family]
+
+    def encode(self) -> bytes:
+        """Return the note as JSON."""
+        return orjson.dumps([self.at, self.stuck, self.families])
+
+    @classmethod
+    def decode(cls, content: bytes) -> Note:
+        """Read what ``encode`` gave; of an empty place, that nobody is there."""
+        return cls(*orjson.loads(content)) if content else cls(None, False, [])
+
+
+class Peers(Collector):
+    """A worker's view of all; ``registry`` exposes what they have counted together."""
+
+    def __init__(self, board: Board, place: int) -> None:
+        self._board = board
+        self._place = place
+        self._before = Note.decode(board.read(place)).families
+        self._figures = CollectorRegistry()
+        self._is_stuck: Callable[[], bool] = lambda: False
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+
+    @classmethod
+    def alone(cls) -> Peers:
+        """One worker, by itself."""
+        return cls(Board(1), 0)
+
+    def join(self, figures: CollectorRegistry, is_stuck: Callable[[], bool]) -> None:
+        """Begin to answer the others, from the event loop that runs."""
+        self._figures = figures
+        self._is_stuck = is_stuck
+        if self._board.bells:
+            asyncio.get_running_loop().add_reader(self._board.bells[self._place], self._answer)
+
+    def tell(self) -> None:
+        """Pin up how this worker gets on, and what it has counted."""
+        own = [_family(metric) for metric in self._figures.collect()]
+        families = _merged([self._before, own]) if self._before else own
+        self._board.pin(self._place, Note(time.monotonic(), self._is_stuck(), families).encode())
+
+    def _answer(self) -> None:
+        os.eventfd_read(self._board.bells[self._place])
+        self.tell()
+
+    def any_stuck(self, silence_seconds: float) -> bool:
+        """Whether another worker doesn't get on, or has not been heard of for so long."""
+        oldest = time.monotonic() - silence_seconds
+        return any(stuck or at < oldest for at, stuck in self._others().values())
+
+    async def gather(self) -> None:
+        """Have the others pin up their figures of now; one that is slow to do so counts with its last."""
+        asked = time.monotonic()
+        for place in self._others():
+            self._board.ring(place)
+        while time.monotonic() < asked + FIGURES_SECONDS:
+            if all(at >= asked for at, _ in self._others().values()):
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of all workers, added up, as the client library asks of a collector."""
+        self.tell()
+        notes = map(Note.decode, self._board.notes())
+        for name, help_, type_, samples in _merged(note.families for note in notes):
+            metric = Metric(name, help_, type_)
+            for sample in samples:
+                metric.add_sample(*sample)
+            yield metric
+
+    def conclude(self, outcome: str) -> None:
+        """Let the others know what has come of the weights file here."""
+        word = hashlib.blake2b(outcome.encode(), digest_size=8).digest()
+        self._board.write_word(self._place, int.from_bytes(word, "little") or 1)
+
+    def unanimous(self) -> bool:
+        """Whether the same has come of it everywhere."""
+        words = self._board.words()
+        return all(word in (0, words[self._place]) for word in words)
+
+    async def is_to_report(self) -> bool:
+        """Whether to tell the world what was concluded: for the first worker, and for one that differs."""
+        deadline = time.monotonic() + OUTCOME_SECONDS
+        while time.monotonic() < deadline:
+            words = self._board.words()
+            first = next(place for place, word in enumerate(words) if word)
+            if first == self._place:
+                return True
+            if words[first] == words[self._place]:
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
+        return True
+
+    def _others(self) -> dict[int, tuple[float, bool]]:
+        """Return when the other workers last said something, and whether they are stuck, by place."""
+        notes = {place: Note.decode(note) for place, note in enumerate(self._board.notes())}
+        return {
+            place: (note.at, note.stuck)
+            for place, note in notes.items()
+            if place != self._place and note.at is not None
+        }
+
+
+def is_served(board: Board) -> bool:
+    """Whether any worker has said that it is there, and has not ended since."""
+    return any(Note.decode(note).at is not None for note in board.notes())
+
+
+def bury(board: Board, place: int) -> None:
+    """Note that the worker in this place has ended, and keep what it has counted."""
+    families = [family for family in Note.decode(board.read(place)).families if family[2] in LASTING]
+    board.write_word(place, 0)
+    board.pin(place, Note(None, False, families).encode())
+
+
+def _family(metric: Metric) -> Family:
+    samples = [(sample.name, sample.labels, sample.value) for sample in metric.samples]
+    return metric.name, metric.documentation, metric.type, samples
+
+
+def _merged(each: Iterable[list[Family]]) -> list[Family]:
+    """Add the figures of several workers up."""
+    heads: dict[str, tuple[str, str, str]] = {}
+    values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
+    for families in each:
+        for name, help_, type_, samples in families:
+            heads[name] = name, help_, type_
+            figures = values.setdefault(name, {})
+            for sample, labels, value in samples:
+                key = sample, tuple(labels.items())
+                figures[key] = _combined(sample, figures[key], value) if key in figures else value
+    return [
+        (*heads[name], [(sample, dict(labels), value) for (sample, labels), value in figures.items()])
+        for name, figures in values.items()
+    ]
+
+
+def _combined(sample: str, one: float, other: float) -> float:
+    if sample in EARLIEST or sample.endswith("_created"):
+        return min(one, other)
+    return max(one, other) if sample in LARGEST else one + other
