@@ -15,13 +15,15 @@ import torch
 
 from tests.training_sample import unpack_sample
 from training import checkpoint
+from training.batches import Augmented
 from training.corruptions import KINDS
 from training.data import load_mnist, split
 from training.distributed import choose_device
 from training.errors import TrainingError
 from training.files import make_folder, write_bytes
 from training.model import DigitNet
-from training.train import Recipe, Trainer
+from training.recipe import Recipe
+from training.train import Trainer
 
 CPU = torch.device("cpu")
 # Enough steps on 300 images to learn something.
@@ -44,6 +46,24 @@ def load(path: Path) -> tuple[torch.jit.ScriptModule, dict[str, Any], dict[str, 
         return module, json.loads(extra["model.json"]), dict(golden)
 
 
+def trainer_of(sample: Path, recipe: Recipe) -> Trainer:
+    digits = load_mnist(sample, download=False).train
+    batches = Augmented(digits, defects=recipe.defects, warp=recipe.warp, device=CPU)
+    return Trainer(DigitNet(), batches, recipe, device=CPU)
+
+
+def interrupt(at: str, arguments: list[str]) -> None:
+    """Start the command, and kill it once its progress says `at`."""
+    with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        assert process.stderr is not None
+        shown = ""
+        while at not in shown:
+            part = process.stderr.read(20)
+            assert part, f"the run ended before it could be interrupted: {shown}"
+            shown += part
+        process.kill()
+
+
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpack_sample(tmp_path_factory.mktemp("sample"))
@@ -55,7 +75,7 @@ def run(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     finished = train("--data", str(sample), "--out", str(folder), *OPTIONS)
     assert finished.returncode == 0, finished.stderr
-    assert "student 4/4" in finished.stderr
+    assert "student-1 4/4" in finished.stderr
     assert "accuracy=" in finished.stderr
     return folder
 
@@ -118,35 +138,50 @@ def test_weights_file_is_folded_and_names_no_place(run: Path) -> None:
 
 def test_resumed_run_ends_as_an_uninterrupted_one(run: Path, sample: Path, tmp_path: Path) -> None:
     whole = ["--data", str(sample), "--out", str(tmp_path), *OPTIONS]
-    with subprocess.Popen(command(*whole), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
-        assert process.stderr is not None
-        while "student 3/4" not in process.stderr.readline(80):
-            assert process.poll() is None, "the run ended before it could be interrupted"
-        process.kill()
+    interrupt("student-1 3/4", whole)
     assert not (tmp_path / "mnist_cnn.pt").exists()
 
     finished = train(*whole, "--resume")
 
     assert finished.returncode == 0, finished.stderr
-    assert "student 1/4" not in finished.stderr
-    assert "student 4/4" in finished.stderr
+    assert "student-1 1/4" not in finished.stderr
+    assert "student-1 4/4" in finished.stderr
     assert (tmp_path / "mnist_cnn.pt").read_bytes() == (run / "mnist_cnn.pt").read_bytes()
 
 
 def test_resume_with_other_options_is_refused(run: Path, sample: Path) -> None:
-    digits = load_mnist(sample, download=False).train
-    trainer = Trainer(DigitNet(), digits, Recipe(epochs=4, batch_size=25, defects=0, lr=0.5), device=CPU)
+    trainer = trainer_of(sample, Recipe(epochs=4, batch_size=25, defects=0, lr=0.5))
 
     with pytest.raises(TrainingError, match=f"was trained with lr {Recipe().lr}; give the same or leave out"):
-        checkpoint.resume(trainer, run / "student.state")
+        checkpoint.resume(trainer, run / "student-1.state")
 
 
 def test_resume_from_a_broken_file_is_refused(sample: Path, tmp_path: Path) -> None:
-    (tmp_path / "student.state").write_bytes(b"PK broken")
-    trainer = Trainer(DigitNet(), load_mnist(sample, download=False).train, Recipe(), device=CPU)
+    (tmp_path / "student-1.state").write_bytes(b"PK broken")
 
     with pytest.raises(TrainingError, match="leave out --resume to start again"):
-        checkpoint.resume(trainer, tmp_path / "student.state")
+        checkpoint.resume(trainer_of(sample, Recipe()), tmp_path / "student-1.state")
+
+
+# Four Python processes import torch here, one after the other.
+@pytest.mark.timeout(300)
+def test_taught_run_resumes_within_teacher_and_student(sample: Path, tmp_path: Path) -> None:
+    options = ["--data", str(sample), *OPTIONS, "--teachers", "1", "--teacher-epochs", "2", "--views", "2"]
+    straight, broken = ([*options, "--bfloat16", "--out", str(tmp_path / name)] for name in "ab")
+    finished = train(*straight)
+    assert finished.returncode == 0, finished.stderr
+
+    interrupt("teacher-1 2/2", broken)
+    interrupt("student-1 3/4", [*broken, "--resume"])
+    resumed = train(*broken, "--resume")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert "lessons" not in resumed.stderr
+    assert "student-1 1/4" not in resumed.stderr
+    (lessons,) = (tmp_path / "a").glob("lessons-*.npy")
+    assert (tmp_path / "b" / lessons.name).read_bytes() == lessons.read_bytes()
+    weights = [(tmp_path / name / "mnist_cnn.pt").read_bytes() for name in "ab"]
+    assert weights[0] == weights[1]
 
 
 # Three Python processes import torch here, each in its own time.
@@ -185,7 +220,8 @@ def test_two_processes_with_a_teacher_train_one_model(sample: Path, tmp_path: Pa
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["processes"] == 2
     assert metrics["training"]["teachers"] == 1
-    assert (tmp_path / "teacher-1.state").exists()
+    assert metrics["training"]["views"] == 1
+    assert len(list(tmp_path.glob("lessons-*.npy"))) == 1
 
 
 def test_bundled_weights_read_the_ready_made_digits() -> None:

@@ -8,9 +8,9 @@ Read MNIST that is there already, and train on all 60,000 images with the temper
 
     python -m training --data DIR --out runs/final --validation 0 --temperature 0.9
 
-Train five larger networks first, and let them teach:
+Train four larger networks first, for half as long, and let them label 20 views of each image for the student:
 
-    python -m training --data DIR --out runs/taught --teachers 5 --device cuda
+    python -m training --data DIR --out runs/taught --teachers 4 --teacher-epochs 30 --views 20
 
 Go on after an interruption; share the work between two processes; see in a few steps that all works:
 
@@ -31,13 +31,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from training import checkpoint, distributed, plots
+from training import distributed, plots
 from training.calibration import fit_temperature
 from training.card import as_markdown, model_card
 from training.data import Dataset, Digits, load_mnist, split
@@ -45,9 +43,10 @@ from training.errors import TrainingError
 from training.evaluate import corruption_accuracy, exported_logits, forward_microseconds, mean, scores
 from training.export import FILE_NAME, check_agreement, frozen, golden_cases, write_weights
 from training.files import as_json, make_folder, write_bytes
-from training.model import STUDENT, TEACHER, DigitNet, Layer, divide_logits, predict
+from training.model import DigitNet, divide_logits, predict
 from training.options import parse
-from training.train import Epoch, Recipe, Trainer
+from training.recipe import Recipe
+from training.school import School, Student
 
 
 def main() -> None:
@@ -72,12 +71,16 @@ def run(options: argparse.Namespace) -> None:
         make_folder(options.out)
         data = read_data(options)
         learning, validation = split(data.train, options.validation)
+        if options.dry_run:
+            learning = learning.take(slice(5 * options.batch_size))
+        print_once(f"{len(learning):,} images to learn from, {len(validation):,} to choose by")
         started = time.perf_counter()
-        model, history = learn(options, learning, validation, device)
+        school = School(options.out, learning, validation, device, options.resume)
+        student = school.student(recipe_of(options))
         seconds = time.perf_counter() - started
         if distributed.rank() == 0:
-            temperature = calibrate(options, model, validation)
-            conclude(options, model, history, data, validation, temperature, device, seconds)
+            temperature = calibrate(options, student.model, validation)
+            conclude(options, student, data, learning, validation, temperature, device, seconds)
 
 
 def read_data(options: argparse.Namespace) -> Dataset:
@@ -87,50 +90,10 @@ def read_data(options: argparse.Namespace) -> Dataset:
         return load_mnist(folder, download=options.data is None, check=not options.any_data)
 
 
-def learn(
-    options: argparse.Namespace, learning: Digits, validation: Digits, device: torch.device
-) -> tuple[DigitNet, list[Epoch]]:
-    """Train the teachers, if any, and then the network that is served."""
-    recipe = recipe_of(options)
-    print_once(f"{len(learning):,} images to learn from, {len(validation):,} to choose by")
-    teachers: list[DigitNet] = []
-    for number in range(1, options.teachers + 1):
-        own = dataclasses.replace(recipe, seed=recipe.seed + 1000 * number)
-        teacher, _ = learn_one(f"teacher-{number}", TEACHER, own, learning, validation, device, options)
-        teachers.append(teacher)
-    return learn_one("student", STUDENT, recipe, learning, validation, device, options, teachers=teachers)
-
-
-def learn_one(
-    name: str,
-    layers: tuple[Layer, ...],
-    recipe: Recipe,
-    learning: Digits,
-    validation: Digits,
-    device: torch.device,
-    options: argparse.Namespace,
-    *,
-    teachers: Sequence[nn.Module] = (),
-) -> tuple[DigitNet, list[Epoch]]:
-    """Train one network, leaving its state behind after every epoch."""
-    torch.manual_seed(recipe.seed)
-    trainer = Trainer(DigitNet(layers), learning, recipe, device=device, teachers=teachers)
-    state = options.out / f"{name}.state"
-    if options.resume:
-        checkpoint.resume(trainer, state)
-
-    def keep(trainer: Trainer) -> None:
-        if distributed.rank() == 0:
-            checkpoint.save(trainer, state)
-
-    return trainer.run(validation, after_epoch=keep, title=name), trainer.history
-
-
 def recipe_of(options: argparse.Namespace) -> Recipe:
     """The options that decide what is learned."""
     names = {field.name for field in dataclasses.fields(Recipe)}
-    recipe = Recipe(**{name: value for name, value in vars(options).items() if name in names})
-    return dataclasses.replace(recipe, epochs=1, max_steps=5) if options.dry_run else recipe
+    return Recipe(**{name: value for name, value in vars(options).items() if name in names})
 
 
 def calibrate(options: argparse.Namespace, model: DigitNet, validation: Digits) -> float:
@@ -145,16 +108,16 @@ def calibrate(options: argparse.Namespace, model: DigitNet, validation: Digits) 
 
 def conclude(
     options: argparse.Namespace,
-    model: DigitNet,
-    history: list[Epoch],
+    student: Student,
     data: Dataset,
+    learning: Digits,
     validation: Digits,
     temperature: float,
     device: torch.device,
     train_seconds: float,
 ) -> None:
     """Evaluate what will be served, the exported module, and write the run folder."""
-    model = model.cpu()
+    model = student.model.cpu()
     module = frozen(model)
     check_agreement(model, module, data.test.pixels()[:64])
 
@@ -168,15 +131,11 @@ def conclude(
     metrics["test_corruption_accuracy"] = mean(corruptions)
 
     training = dataclasses.asdict(recipe_of(options))
-    training |= {
-        "teachers": options.teachers,
-        "temperature": temperature,
-        "validation_images": len(validation),
-    }
+    training |= {"temperature": temperature, "validation_images": len(validation)}
     dataset = {
         "name": "custom" if options.any_data else "MNIST",
         "sha256": data.sha256,
-        "train_images": len(data.train) - len(validation),
+        "train_images": len(learning),
         "test_images": len(data.test),
     }
     card = model_card(model, training=training, dataset=dataset, metrics=metrics)
@@ -186,7 +145,7 @@ def conclude(
         "parameters": card["parameters"],
         "corruptions": corruptions,
         "forward_microseconds_per_image": forward_microseconds(module),
-        "epochs": [dataclasses.asdict(epoch) for epoch in history],
+        "epochs": [dataclasses.asdict(epoch) for epoch in student.history],
         "training": training,
         "dataset": dataset,
         "device": str(device),
@@ -199,7 +158,7 @@ def conclude(
         "model.json": as_json(card).encode(),
         "metrics.json": as_json(report).encode(),
         "MODEL_CARD.md": as_markdown(card, report).encode(),
-        "learning_curves.png": plots.learning_curves(history),
+        "learning_curves.png": plots.learning_curves(student.history),
         "confusion_matrix.png": plots.confusion_matrix(logits, data.test.labels),
         "reliability_diagram.png": plots.reliability_diagram(logits, data.test.labels),
         "worst_mistakes.png": plots.worst_mistakes(logits, data.test),

@@ -78,12 +78,13 @@ def forward(model: nn.Module, images: Tensor, *, bfloat16: bool) -> Tensor:
     return logits.float()
 
 
-def predict(model: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
+def predict(model: nn.Module, images: Tensor, *, batch_size: int = 500, bfloat16: bool = False) -> Tensor:
     """Logits (N, 10) on the CPU for pixels (N, 1, 28, 28), in evaluation mode and without gradients."""
     device = next(model.parameters()).device
     training = model.training
     model.eval()
     with torch.inference_mode():
-        logits = torch.cat([model(batch.to(device)).cpu() for batch in torch.split(images, batch_size)])
+        batches = [batch.to(device) for batch in torch.split(images, batch_size)]
+        logits = torch.cat([forward(model, batch, bfloat16=bfloat16).cpu() for batch in batches])
     model.train(training)
     return logits

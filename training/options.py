@@ -5,14 +5,28 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
-from training.train import Recipe
+from training.recipe import Recipe
+
+VIEWS = 20
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as the rest of the command does."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2, argparse's own."""
+        self.exit(2, f"training: {message}; --help explains every option\n")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Read the options; the defaults of the recipe are those of `Recipe`."""
+    """Read the options; the defaults of the recipe are those of `Recipe`.
+
+    Ends the program with one line if they make no sense, alone or together.
+    """
     recipe = Recipe()
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m training",
         description="Train a digit classifier on MNIST and export the weights file that the service reads.",
     )
@@ -35,6 +49,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--defects", recipe.defects, share, "X", "share of images spoiled by noise, blur and the like")
     add("--warp", recipe.warp, positive, "X", "strength of rotation, scaling, shift and bending")
     add("--teachers", 0, natural, "N", "larger networks to train first and to learn from")
+    add("--teacher-epochs", None, count, "N", "their passes over the images; without it, as --epochs")
+    add("--views", None, count, "N", f"views of each image that they label; without it, {VIEWS}")
     add("--distillation", recipe.distillation, share, "X", "share of the loss that follows the teachers")
     add("--softness", recipe.softness, positive, "X", "temperature of that comparison")
     add("--device", "cpu", str, "NAME", "cpu, cuda or cuda:N")
@@ -44,7 +60,22 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     flag("--resume", action="store_true", help="go on from the last finished epoch in the folder of --out")
     flag("--any-data", action="store_true", help="accept images and labels that are not the original MNIST")
     flag("--dry-run", action="store_true", help="one epoch of five steps, to see that everything works")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    _settle(options, parser)
+    return options
+
+
+def _settle(options: argparse.Namespace, parser: Parser) -> None:
+    """Fill in what follows from other options."""
+    for name in ("views", "teacher_epochs"):
+        if not options.teachers and getattr(options, name) is not None:
+            flag = name.replace("_", "-")
+            parser.error(f"--{flag} is about teachers; add --teachers N or leave out --{flag}")
+    if options.dry_run:
+        options.epochs = 1
+        options.teacher_epochs = options.views = 1 if options.teachers else None
+    options.views = (options.views or VIEWS) if options.teachers else 0
+    options.teacher_epochs = (options.teacher_epochs or options.epochs) if options.teachers else 0
 
 
 def natural(text: str) -> int:

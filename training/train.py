@@ -1,14 +1,15 @@
-"""The training loop: one-cycle schedule, label smoothing, averaged weights, and teachers if there are any."""
+"""The training loop: one-cycle schedule, averaged weights, and a loss that heeds what teachers said."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
@@ -16,29 +17,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from training import distributed
-from training.augment import augmentation
+from training.batches import Batch, Batches
 from training.calibration import accuracy
 from training.data import Digits
 from training.model import DigitNet, forward, predict
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Every number that decides what is learned; kept in the weights file."""
-
-    epochs: int = 60
-    batch_size: int = 128
-    lr: float = 0.01
-    weight_decay: float = 0.03
-    label_smoothing: float = 0.0
-    average: float = 0.999
-    defects: float = 0.15
-    warp: float = 0.7
-    distillation: float = 0.9
-    softness: float = 2.0
-    bfloat16: bool = False
-    seed: int = 1
-    max_steps: int | None = None
+from training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -61,20 +44,10 @@ class Trainer:
     gradients; the batch size counts the whole group.
     """
 
-    def __init__(
-        self,
-        model: DigitNet,
-        digits: Digits,
-        recipe: Recipe,
-        *,
-        device: torch.device,
-        teachers: Sequence[nn.Module] = (),
-    ) -> None:
+    def __init__(self, model: DigitNet, batches: Batches, recipe: Recipe, *, device: torch.device) -> None:
         self.recipe = recipe
         self.device = device
-        self.images = digits.images.to(device)
-        self.labels = digits.labels.to(device)
-        self.teachers = list(teachers)
+        self.batches = batches
         self.rank = distributed.rank()
         self.processes = distributed.size()
         self.model = model.to(device).to(memory_format=torch.channels_last)
@@ -84,9 +57,7 @@ class Trainer:
             multi_avg_fn=running_average(recipe.average),
             use_buffers=True,
         )
-        self.steps_per_epoch = max(1, len(digits) // recipe.batch_size)
-        if recipe.max_steps is not None:
-            self.steps_per_epoch = min(self.steps_per_epoch, recipe.max_steps)
+        self.steps_per_epoch = max(1, len(batches) // recipe.batch_size)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
@@ -95,7 +66,6 @@ class Trainer:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, recipe.lr, total_steps=steps, pct_start=0.2
         )
-        self.augment = augmentation(defects=recipe.defects, warp=recipe.warp)
         self.history: list[Epoch] = []
 
     def run(
@@ -121,9 +91,15 @@ class Trainer:
         return self.result()
 
     def result(self) -> DigitNet:
-        """The averaged model, in evaluation mode, as a copy of its own."""
+        """The averaged model, in evaluation mode, as a copy of its own, the same in every process of a group.
+
+        Batch norm measured other images in each process; what counts is what the first one saw.
+        """
         model = copy.deepcopy(self.averaged.module)
         assert isinstance(model, DigitNet)
+        if self.processes > 1:
+            for tensor in model.state_dict().values():
+                dist.broadcast(tensor, src=0)
         return model.eval()
 
     def state(self) -> dict[str, object]:
@@ -147,19 +123,19 @@ class Trainer:
     def _epoch(self, number: int, bar: tqdm[Any], validation: Digits | None) -> Epoch:
         recipe = self.recipe
         seed = recipe.seed * 100_003 + number
-        order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(seed))
+        order = torch.randperm(len(self.batches), generator=torch.Generator().manual_seed(seed))
+        whole = torch.split(order[: self.steps_per_epoch * recipe.batch_size], recipe.batch_size)
         torch.manual_seed(seed * 1_009 + self.rank)
         self.parallel.train()
         loss_sum = torch.zeros((), device=self.device)
         right = torch.zeros((), device=self.device)
         seen = 0
-        for step in range(self.steps_per_epoch):
-            whole = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-            batch = whole[self.rank :: self.processes].to(self.device)
+        own = [part[self.rank :: self.processes] for part in whole]
+        for step, batch in enumerate(self.batches.epoch(number, own)):
             loss, logits = self._step(batch)
-            loss_sum += loss * len(batch)
-            right += (logits.argmax(dim=1) == self.labels[batch]).sum()
-            seen += len(batch)
+            loss_sum += loss * len(batch.labels)
+            right += (logits.argmax(dim=1) == batch.labels).sum()
+            seen += len(batch.labels)
             bar.update()
             if step % 10 == 9 or step + 1 == self.steps_per_epoch:
                 bar.set_postfix(loss=f"{float(loss_sum) / seen:.4f}", accuracy=f"{float(right) / seen:.2%}")
@@ -180,14 +156,13 @@ class Trainer:
             )
         return epoch
 
-    def _step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        images = self.augment(self.images[batch].float() / 255)
-        labels = self.labels[batch]
-        logits = forward(self.parallel, images, bfloat16=self.recipe.bfloat16)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        if self.teachers:
-            taught = distillation_loss(logits, images, self.teachers, self.recipe.softness)
-            loss = torch.lerp(loss, taught, self.recipe.distillation)
+    def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        recipe = self.recipe
+        logits = forward(self.parallel, batch.images, bfloat16=recipe.bfloat16)
+        loss = F.cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing)
+        if batch.taught is not None:
+            taught = distillation_loss(logits, batch.taught, recipe.softness)
+            loss = torch.lerp(loss, taught, recipe.distillation)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -207,12 +182,7 @@ def running_average(decay: float) -> Callable[[Any, Any, Any], None]:
     return update
 
 
-def distillation_loss(
-    logits: Tensor, images: Tensor, teachers: Sequence[nn.Module], softness: float
-) -> Tensor:
-    """How far softened predictions are from the teachers' mean on the same images (Hinton et al., 2015)."""
-    with torch.no_grad():
-        each = [F.softmax(teacher(images) / softness, dim=1) for teacher in teachers]
-        taught = torch.stack(each).mean(dim=0)
+def distillation_loss(logits: Tensor, taught: Tensor, softness: float) -> Tensor:
+    """How far softened predictions are from the softened probabilities (N, 10) that teachers gave."""
     learned = F.log_softmax(logits / softness, dim=1)
     return F.kl_div(learned, taught, reduction="batchmean") * softness**2

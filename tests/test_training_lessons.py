@@ -1,0 +1,118 @@
+"""Teachers, the lessons that they leave, and the students that share them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training_sample import unpack_sample
+from training.data import Digits, load_mnist
+from training.errors import TrainingError
+from training.lessons import LESSON, Lessons, file_name, softened, write_lessons
+from training.model import DigitNet
+from training.options import parse
+from training.recipe import Recipe
+from training.school import School
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(epochs=1, batch_size=50, teachers=1, teacher_epochs=1, views=2)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Digits:
+    return load_mnist(unpack_sample(tmp_path_factory.mktemp("sample")), download=False).test
+
+
+@pytest.fixture(scope="module")
+def teachers() -> list[DigitNet]:
+    torch.manual_seed(0)
+    return [DigitNet().eval(), DigitNet().eval()]
+
+
+def test_lessons_are_views_with_what_the_teachers_say_of_them(
+    digits: Digits, teachers: list[DigitNet], tmp_path: Path
+) -> None:
+    path = tmp_path / "lessons.npy"
+    (tmp_path / ".lessons.npy.part").write_bytes(b"left by a run that was killed")
+
+    write_lessons(path, digits, teachers, RECIPE)
+
+    lessons = Lessons(path, digits.labels, device=CPU)
+    everything = torch.arange(len(lessons))
+    first, second, third = (next(lessons.epoch(number, [everything])) for number in (1, 2, 3))
+    assert first.images.shape == (200, 1, 28, 28)
+    assert torch.equal(first.labels, digits.labels)
+    assert first.taught is not None
+    torch.testing.assert_close(first.taught, softened(first.images, teachers, RECIPE), atol=1e-5, rtol=0)
+    torch.testing.assert_close(first.taught.sum(dim=1), torch.ones(200))
+    assert not torch.equal(first.images, second.images)
+    assert torch.equal(first.images, third.images)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_lessons_are_the_same_each_time(digits: Digits, teachers: list[DigitNet], tmp_path: Path) -> None:
+    for name in "ab":
+        write_lessons(tmp_path / name, digits, teachers, RECIPE)
+
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_lessons_are_named_after_what_decides_them(digits: Digits, teachers: list[DigitNet]) -> None:
+    def name(**changes: object) -> str:
+        return file_name(digits, teachers, dataclasses.replace(RECIPE, **changes))  # type: ignore[arg-type]
+
+    assert name() == name(seed=2, epochs=9, lr=0.5)
+    assert len({name(), name(views=3), name(softness=3.0), name(warp=0.1), name(bfloat16=True)}) == 5
+    assert name() != file_name(digits, teachers[:1], RECIPE)
+    assert name() != file_name(digits.take(slice(100)), teachers, RECIPE)
+
+
+def test_lessons_that_do_not_fit_the_disk_are_refused(
+    digits: Digits, teachers: list[DigitNet], tmp_path: Path
+) -> None:
+    (tmp_path / ".lessons.npy.part").symlink_to("/dev/full")
+
+    with pytest.raises(TrainingError, match=r"No space left on device; 2 views of 200 images need 0\.3 MB"):
+        write_lessons(tmp_path / "lessons.npy", digits, teachers, RECIPE)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_students_of_other_seeds_share_teachers_and_lessons(digits: Digits, tmp_path: Path) -> None:
+    nobody = digits.take(slice(0))
+    first = School(tmp_path, digits, nobody, CPU, resume=False).student(RECIPE)
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    (lessons,) = tmp_path.glob("lessons-*.npy")
+
+    second = School(tmp_path, digits, nobody, CPU, resume=True).student(RECIPE.student(2))
+
+    assert np.load(lessons, mmap_mode="r").dtype == LESSON
+    assert made == {path: path.stat().st_mtime_ns for path in made}
+    assert {path.name for path in tmp_path.iterdir()} - {path.name for path in made} == {"student-2.state"}
+    assert first.history != second.history
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--views 0 --teachers 1", "argument --views: 0 is less than 1"),
+        ("--teachers -1", "argument --teachers: -1 is less than 0"),
+        ("--views 4", "--views is about teachers; add --teachers N or leave out --views"),
+        ("--teacher-epochs 4", "--teacher-epochs is about teachers; add --teachers N or leave out"),
+        ("--epochs many", "argument --epochs: invalid count value: 'many'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_in_one_line(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        parse(arguments.split())
+
+    said = capsys.readouterr().err
+    assert refusal.value.code == 2
+    assert said.startswith(f"training: {message}")
+    assert len(said.splitlines()) == 1
