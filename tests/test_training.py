@@ -88,6 +88,9 @@ def test_run_writes_weights_and_metrics(run: Path) -> None:
     assert all(0 <= epoch["validation_accuracy"] <= 1 for epoch in metrics["epochs"])
     assert set(metrics["forward_microseconds_per_image"]) == {"1", "8", "32", "64"}
     assert len(metrics["corruptions"]) == 20
+    assert [student["seed"] for student in metrics["students"]] == [1]
+    assert metrics["students_mean"] == metrics["test_accuracy"]
+    assert metrics["students_sd"] is None
     assert (run / "mnist_cnn.pt").stat().st_size < 1024 * 1024
 
 
@@ -165,9 +168,10 @@ def test_resume_from_a_broken_file_is_refused(sample: Path, tmp_path: Path) -> N
 
 # Four Python processes import torch here, one after the other.
 @pytest.mark.timeout(300)
-def test_taught_run_resumes_within_teacher_and_student(sample: Path, tmp_path: Path) -> None:
-    options = ["--data", str(sample), *OPTIONS, "--teachers", "1", "--teacher-epochs", "2", "--views", "2"]
-    straight, broken = ([*options, "--bfloat16", "--out", str(tmp_path / name)] for name in "ab")
+def test_taught_students_of_two_seeds_resume_within_teacher_and_student(sample: Path, tmp_path: Path) -> None:
+    taught = ["--teachers", "1", "--teacher-epochs", "2", "--views", "2", "--students", "2", "--bfloat16"]
+    options = ["--data", str(sample), *OPTIONS, *taught]
+    straight, broken = ([*options, "--out", str(tmp_path / name)] for name in "ab")
     finished = train(*straight)
     assert finished.returncode == 0, finished.stderr
 
@@ -182,6 +186,15 @@ def test_taught_run_resumes_within_teacher_and_student(sample: Path, tmp_path: P
     assert (tmp_path / "b" / lessons.name).read_bytes() == lessons.read_bytes()
     weights = [(tmp_path / name / "mnist_cnn.pt").read_bytes() for name in "ab"]
     assert weights[0] == weights[1]
+    metrics = json.loads((tmp_path / "b" / "metrics.json").read_text())
+    first, second = metrics["students"]
+    assert (first["seed"], second["seed"]) == (1, 2)
+    assert first["test_accuracy"] == metrics["test_accuracy"]
+    assert set(first) == set(second) >= {"temperature", "test_ece", "validation_corruption_accuracy"}
+    mean, sd = metrics["students_mean"], metrics["students_sd"]
+    assert mean == pytest.approx((first["test_accuracy"] + second["test_accuracy"]) / 2)
+    assert f"test accuracy over 2 seeds: {mean:.3%} ± {sd:.3%}" in resumed.stdout
+    assert f"| mean of 2 seeds | {mean:.3%} ± {sd:.3%} |" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
 
 
 # Three Python processes import torch here, each in its own time.

@@ -84,16 +84,20 @@ def test_lessons_that_do_not_fit_the_disk_are_refused(
 
 def test_students_of_other_seeds_share_teachers_and_lessons(digits: Digits, tmp_path: Path) -> None:
     nobody = digits.take(slice(0))
-    first = School(tmp_path, digits, nobody, CPU, resume=False).student(RECIPE)
+    (first,) = School(tmp_path, digits, nobody, CPU, resume=False).students(RECIPE, 1)
     made = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     (lessons,) = tmp_path.glob("lessons-*.npy")
 
-    second = School(tmp_path, digits, nobody, CPU, resume=True).student(RECIPE.student(2))
+    school = School(tmp_path, digits, nobody, CPU, resume=True)
+    again, second = school.students(RECIPE, 2)
+    (alone,) = school.students(dataclasses.replace(RECIPE, seed=2), 1)
 
     assert np.load(lessons, mmap_mode="r").dtype == LESSON
     assert made == {path: path.stat().st_mtime_ns for path in made}
     assert {path.name for path in tmp_path.iterdir()} - {path.name for path in made} == {"student-2.state"}
+    assert first.history == again.history
     assert first.history != second.history
+    assert second.history == alone.history
 
 
 @pytest.mark.parametrize(
@@ -101,6 +105,7 @@ def test_students_of_other_seeds_share_teachers_and_lessons(digits: Digits, tmp_
     [
         ("--views 0 --teachers 1", "argument --views: 0 is less than 1"),
         ("--teachers -1", "argument --teachers: -1 is less than 0"),
+        ("--students 0", "argument --students: 0 is less than 1"),
         ("--views 4", "--views is about teachers; add --teachers N or leave out --views"),
         ("--teacher-epochs 4", "--teacher-epochs is about teachers; add --teachers N or leave out"),
         ("--epochs many", "argument --epochs: invalid count value: 'many'"),

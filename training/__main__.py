@@ -12,6 +12,10 @@ Train four larger networks first, for half as long, and let them label 20 views 
 
     python -m training --data DIR --out runs/taught --teachers 4 --teacher-epochs 30 --views 20
 
+Train with seeds 1 to 5, to see how far accuracy is luck, and export the first, whatever the others give:
+
+    python -m training --data DIR --out runs/five --students 5
+
 Go on after an interruption; share the work between two processes; see in a few steps that all works:
 
     python -m training --data DIR --out runs/first --resume
@@ -31,22 +35,22 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from training import distributed, plots
-from training.calibration import fit_temperature
 from training.card import as_markdown, model_card
 from training.data import Dataset, Digits, load_mnist, split
 from training.errors import TrainingError
-from training.evaluate import corruption_accuracy, exported_logits, forward_microseconds, mean, scores
-from training.export import FILE_NAME, check_agreement, frozen, golden_cases, write_weights
+from training.evaluate import forward_microseconds
+from training.export import FILE_NAME, golden_cases, write_weights
 from training.files import as_json, make_folder, write_bytes
-from training.model import DigitNet, divide_logits, predict
 from training.options import parse
 from training.recipe import Recipe
-from training.school import School, Student
+from training.results import Result, measure, over_seeds
+from training.school import School
 
 
 def main() -> None:
@@ -76,11 +80,11 @@ def run(options: argparse.Namespace) -> None:
         print_once(f"{len(learning):,} images to learn from, {len(validation):,} to choose by")
         started = time.perf_counter()
         school = School(options.out, learning, validation, device, options.resume)
-        student = school.student(recipe_of(options))
+        students = school.students(recipe_of(options), options.students)
         seconds = time.perf_counter() - started
         if distributed.rank() == 0:
-            temperature = calibrate(options, student.model, validation)
-            conclude(options, student, data, learning, validation, temperature, device, seconds)
+            results = [measure(student, validation, data.test, options.temperature) for student in students]
+            conclude(options, results, data, learning, device, seconds)
 
 
 def read_data(options: argparse.Namespace) -> Dataset:
@@ -96,56 +100,34 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     return Recipe(**{name: value for name, value in vars(options).items() if name in names})
 
 
-def calibrate(options: argparse.Namespace, model: DigitNet, validation: Digits) -> float:
-    """Fold a temperature into the model: fitted on images it has not learned from, or found before."""
-    temperature: float | None = options.temperature
-    if temperature is None and len(validation):
-        temperature = fit_temperature(predict(model, validation.pixels()), validation.labels)
-    temperature = temperature or 1.0
-    divide_logits(model, temperature)
-    return temperature
-
-
 def conclude(
     options: argparse.Namespace,
-    student: Student,
+    results: Sequence[Result],
     data: Dataset,
     learning: Digits,
-    validation: Digits,
-    temperature: float,
     device: torch.device,
     train_seconds: float,
 ) -> None:
-    """Evaluate what will be served, the exported module, and write the run folder."""
-    model = student.model.cpu()
-    module = frozen(model)
-    check_agreement(model, module, data.test.pixels()[:64])
-
-    metrics: dict[str, float] = {}
-    if len(validation):
-        metrics |= scores("validation", exported_logits(module, validation.pixels()), validation.labels)
-        metrics["validation_corruption_accuracy"] = mean(corruption_accuracy(module, validation))
-    logits = exported_logits(module, data.test.pixels())
-    corruptions = corruption_accuracy(module, data.test)
-    metrics |= scores("test", logits, data.test.labels)
-    metrics["test_corruption_accuracy"] = mean(corruptions)
-
-    training = dataclasses.asdict(recipe_of(options))
-    training |= {"temperature": temperature, "validation_images": len(validation)}
+    """Write the run folder: about the first student, whatever the others are worth, and what they scored."""
+    first = results[0]
+    module, history, metrics = first.module, first.student.history, first.metrics
+    training = dataclasses.asdict(first.student.recipe)
+    training |= {"temperature": first.temperature, "validation_images": options.validation}
     dataset = {
         "name": "custom" if options.any_data else "MNIST",
         "sha256": data.sha256,
         "train_images": len(learning),
         "test_images": len(data.test),
     }
-    card = model_card(model, training=training, dataset=dataset, metrics=metrics)
+    card = model_card(first.student.model, training=training, dataset=dataset, metrics=metrics)
     report = {
         **metrics,
+        **over_seeds(results),
         "version": card["version"],
         "parameters": card["parameters"],
-        "corruptions": corruptions,
+        "corruptions": first.corruptions,
         "forward_microseconds_per_image": forward_microseconds(module),
-        "epochs": [dataclasses.asdict(epoch) for epoch in student.history],
+        "epochs": [dataclasses.asdict(epoch) for epoch in history],
         "training": training,
         "dataset": dataset,
         "device": str(device),
@@ -158,13 +140,16 @@ def conclude(
         "model.json": as_json(card).encode(),
         "metrics.json": as_json(report).encode(),
         "MODEL_CARD.md": as_markdown(card, report).encode(),
-        "learning_curves.png": plots.learning_curves(student.history),
-        "confusion_matrix.png": plots.confusion_matrix(logits, data.test.labels),
-        "reliability_diagram.png": plots.reliability_diagram(logits, data.test.labels),
-        "worst_mistakes.png": plots.worst_mistakes(logits, data.test),
+        "learning_curves.png": plots.learning_curves(history),
+        "confusion_matrix.png": plots.confusion_matrix(first.logits, data.test.labels),
+        "reliability_diagram.png": plots.reliability_diagram(first.logits, data.test.labels),
+        "worst_mistakes.png": plots.worst_mistakes(first.logits, data.test),
     }.items():
         write_bytes(options.out / name, content)
     print(json.dumps({name: round(value, 5) for name, value in metrics.items()}, indent=2))
+    if len(results) > 1:
+        mean, sd = report["students_mean"], report["students_sd"]
+        print(f"test accuracy over {len(results)} seeds: {mean:.3%} ± {sd:.3%}")
     print(f"wrote {options.out / FILE_NAME}")
 
 

@@ -43,7 +43,7 @@ Reads one handwritten digit. Made on {created} with PyTorch {torch}.
 | accuracy on {test_images:,} test images | {test_accuracy:.2%} |
 | mean accuracy on corrupted test images | {test_corruption_accuracy:.2%} |
 | expected calibration error | {test_ece:.2%} |
-| learned numbers | {parameters:,} |
+{seeds}| learned numbers | {parameters:,} |
 | time per image, one thread, batch 1 / 8 / 32 | {speed} µs |
 
 ## Use
@@ -86,6 +86,15 @@ def as_markdown(card: dict[str, Any], report: dict[str, Any]) -> str:
         **{name: card["dataset"][name] for name in ("train_images", "test_images")},
         dataset=card["dataset"]["name"],
         sha256=card["dataset"]["sha256"][:12],
+        seeds=_seeds(report),
         speed=" / ".join(str(speed[size]) for size in ("1", "8", "32")),
         kinds="\n".join(rows),
     )
+
+
+def _seeds(report: dict[str, Any]) -> str:
+    """A row on the students of all seeds, if there are others than the exported one."""
+    count = len(report["students"])
+    if count == 1:
+        return ""
+    return f"| mean of {count} seeds | {report['students_mean']:.3%} ± {report['students_sd']:.3%} |\n"

@@ -48,6 +48,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--average", recipe.average, share, "X", "decay of the running average of the weights")
     add("--defects", recipe.defects, share, "X", "share of images spoiled by noise, blur and the like")
     add("--warp", recipe.warp, positive, "X", "strength of rotation, scaling, shift and bending")
+    add("--students", 1, count, "N", "networks to train, with seeds from --seed on; the first is exported")
     add("--teachers", 0, natural, "N", "larger networks to train first and to learn from")
     add("--teacher-epochs", None, count, "N", "their passes over the images; without it, as --epochs")
     add("--views", None, count, "N", f"views of each image that they label; without it, {VIEWS}")

@@ -1,4 +1,4 @@
-"""Who is trained on what, in which order: first teachers, if any, then, on their lessons, the student."""
+"""Who is trained on what, in which order: first teachers, if any, then, on their lessons, students."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from training.train import Epoch, Trainer
 class Student:
     """A network at the end of its training."""
 
+    recipe: Recipe
     model: DigitNet
     history: list[Epoch]
 
@@ -33,9 +34,11 @@ class School:
     device: torch.device
     resume: bool
 
-    def student(self, recipe: Recipe) -> Student:
-        """Train the network that is served, and before it those that teach it."""
-        return self._train(f"student-{recipe.seed}", STUDENT, recipe, self._batches(recipe))
+    def students(self, recipe: Recipe, count: int) -> list[Student]:
+        """Train the network that is served, `count` times from seed to seed, and before it its teachers."""
+        batches = self._batches(recipe)
+        each = [recipe.student(number) for number in range(1, count + 1)]
+        return [self._train(f"student-{own.seed}", STUDENT, own, batches) for own in each]
 
     def _batches(self, recipe: Recipe) -> Batches:
         """The teachers' lessons, or freshly augmented images where there are no teachers."""
@@ -64,4 +67,5 @@ class School:
             if distributed.rank() == 0:
                 checkpoint.save(trainer, state)
 
-        return Student(trainer.run(self.validation, after_epoch=keep, title=name), trainer.history)
+        model = trainer.run(self.validation, after_epoch=keep, title=name)
+        return Student(recipe, model, trainer.history)
