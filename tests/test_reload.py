@@ -340,7 +340,7 @@ def test_without_file_events_the_interval_is_all_there_is(path, caplog):
     async def scenario():
         async with serving(path) as served:
             settings = Settings(model_path=gone / "weights.pt", reload_interval_seconds=0.1)
-            reloader = Reloader(served.batcher.model, served.batcher, served.metrics, settings)
+            reloader = Reloader(served.batcher.model, served.batcher, served.metrics, Peers.alone(), settings)
             async with reloader, asyncio.timeout(DEADLINE_SECONDS):
                 while served.reloads != (0, 1):
                     await asyncio.sleep(0.01)
