@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
@@ -33,6 +33,7 @@ from service.page import page_routes
 from service.peers import Peers
 from service.reload import Reloader
 from service.settings import Settings
+from service.turnstile import Turnstile
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Service:
     inputs: Inputs
     peers: Peers
     guarded: bool  # whether a request must show who sends it before it is let in
+    turnstile: Turnstile = field(default_factory=Turnstile)
 
     @property
     def healthy(self) -> bool:
@@ -163,6 +165,7 @@ class Predict:
         service: Service = scope["app"].state.service
         content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
         body = await read_body(receive, service.settings.max_body_bytes)
+        service.batcher.check_room()
         options = read_options(scope["query_string"])
         try:
             if options.preview:

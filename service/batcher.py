@@ -197,6 +197,15 @@ class Batcher:
         self._jobs.put(job)
         return await asyncio.wrap_future(result)
 
+    def check_room(self) -> None:
+        """Refuse while the queue is full: who asks first decodes nothing in vain.
+
+        Raises:
+            QueueFull: ``max_queue_size`` images wait already.
+        """
+        if len(self._waiting) >= self._max_queue_size:
+            raise QueueFull(f"{self._max_queue_size} requests wait already; try again in a second")
+
     def submit(self, image: Image, *, abandoned: Abandoned | None = None) -> asyncio.Future[Prediction]:
         """Queue an image, shape (784,); the future resolves to its prediction.
 
@@ -210,8 +219,7 @@ class Batcher:
         The future fails with QueueTimeout after ``queue_timeout_seconds``, with InvalidImage if a pixel is
         not a number in 0..1, or with RequestAbandoned.
         """
-        if len(self._waiting) >= self._max_queue_size:
-            raise QueueFull(f"{self._max_queue_size} requests wait already; try again in a second")
+        self.check_room()
         if not self._alive:
             raise ModelUnavailable("the model's thread has stopped; this replica needs a restart")
         reply = self._loop.create_future()
@@ -285,15 +293,17 @@ class Batcher:
     def _conclude(self, batch: _Batch, answers: list[tuple[int, Prediction]], seconds: float) -> None:
         """Take note of a batch, then give the model the next one."""
         inks: list[float] = (np.add.reduce(batch.images, axis=1) / PIXELS).tolist()
-        self._observer.batch(
-            digits=[answer.digit for _, answer in answers],
-            confidences=[answer.confidence for _, answer in answers],
-            inks=[inks[place] for place, _ in answers],
-            waits=[batch.started - request.arrived for request in batch.requests],
-            seconds=seconds,
-        )
         self._running = None
-        self._start()
+        try:
+            self._observer.batch(
+                digits=[answer.digit for _, answer in answers],
+                confidences=[answer.confidence for _, answer in answers],
+                inks=[inks[place] for place, _ in answers],
+                waits=[batch.started - request.arrived for request in batch.requests],
+                seconds=seconds,
+            )
+        finally:  # whatever becomes of the books, the queue goes on
+            self._start()
 
     def _sweep(self) -> None:
         """Look over the requests that have waited for long, oldest first; most never meet this."""

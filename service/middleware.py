@@ -15,7 +15,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.archive import InvalidModel
-from service.errors import RequestAbandoned, ServiceError, open_inference_error, problem, problem_details
+from service.errors import (
+    QueueFull,
+    RequestAbandoned,
+    ServiceError,
+    open_inference_error,
+    problem,
+    problem_details,
+)
 from service.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -78,6 +85,8 @@ class Edge:
         except Exception as error:
             if status:
                 raise
+            if isinstance(error, QueueFull) and "step_back" in scope["state"]:
+                scope["state"]["step_back"]()
             await visit.refusal(scope["path"], scope["method"], error)(scope, receive, identified)
         finally:
             # The route's template, never the raw path: labels must stay few.

@@ -91,6 +91,7 @@ class Infer:
         if headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMediaType("the body is compressed; send it as it is")
         body = await read_body(receive, service.settings.max_body_bytes)
+        service.batcher.check_room()
         question = tensors.read_request(body, headers.get(tensors.HEADER_LENGTH))
         predictions = await service.inputs.predict_all(question.images, receive, name=tensors.INPUT_NAME)
         response = tensors.write_response(question, predictions)

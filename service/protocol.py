@@ -23,7 +23,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service import codec
-from service.errors import HeadersTooLarge, InvalidRequest, RequestTimeout, ServiceError
+from service.errors import HeadersTooLarge, InvalidRequest, QueueFull, RequestTimeout, ServiceError
 from service.middleware import CLIENT_CLOSED_REQUEST, Visit, header_lines
 from service.model import Prediction
 
@@ -60,6 +60,7 @@ class PredictProtocol(HttpToolsProtocol):
         self._size = 0
         self._stage: tuple[Stage, object] | None = None
         self._stage_since = 0.0
+        self._unheard: bytes | None = None
         self._common_from: list[tuple[bytes, bytes]] | None = None
         self._common = b""
 
@@ -95,9 +96,27 @@ class PredictProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived; a request that is in pieces may not have any number of them."""
+        if self._unheard is not None:
+            self._unheard += data
+            if len(self._unheard) > MAX_BODY_BYTES:
+                self.flow.pause_reading()
+            return
         HttpToolsProtocol.data_received(self, data)
         if self._reading:
             self._measure(len(data))
+
+    def step_back(self) -> None:
+        """Having been refused for want of room, keep what comes unread if it is the turnstile's turn."""
+        turnstile = self._service.turnstile
+        if turnstile.refused() and self._unheard is None:
+            self._unheard = b""
+            turnstile.wait_outside(self._listen)
+
+    def _listen(self) -> None:
+        unheard, self._unheard = self._unheard, None
+        if unheard and not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.data_received(unheard)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words, not ours
         """Answer what is not HTTP."""
@@ -204,6 +223,7 @@ class PredictProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects
         self.headers += headers  # the scope holds this list
         super().on_headers_complete()
+        self.scope["state"]["step_back"] = self.step_back
 
     def _short(self) -> bool:
         if self.url != b"/predict" or self.parser.get_method() != b"POST":
@@ -272,6 +292,7 @@ class _Exchange:
         """
         service = self._service
         try:
+            service.batcher.check_room()
             content_type = next(
                 (value for name, value in self._protocol.headers if name == b"content-type"), b""
             )
@@ -281,6 +302,8 @@ class _Exchange:
             raise
         except Exception as error:
             self.refuse(error)
+            if isinstance(error, QueueFull):
+                self._protocol.step_back()
 
     def _finish(self, reply: asyncio.Future[Prediction]) -> None:
         if self.disconnected or reply.cancelled():

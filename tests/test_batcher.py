@@ -120,6 +120,8 @@ def test_a_full_queue_refuses_and_recovers(model, digits):
             waiting = [batcher.submit(image) for _ in range(LIMITS["max_queue_size"])]
             with pytest.raises(QueueFull, match="16 requests wait already; try again in a second"):
                 batcher.submit(image)
+            with pytest.raises(QueueFull):
+                batcher.check_room()
             full_depth = batcher.depth
             gated.open()
             answers = await asyncio.gather(
@@ -199,6 +201,19 @@ def test_a_batch_that_fails_takes_nobody_else_along(model, digits, caplog):
 
     assert asyncio.run(predict()) == 7
     assert "a batch of 1 failed" in caplog.text
+
+
+def test_books_that_cannot_be_kept_stop_nobody(model, digits, caplog):
+    class Unwilling(Metrics):
+        def batch(self, **_):
+            raise OSError("the books are full")
+
+    async def predict():
+        async with batcher_of(model, Unwilling(), max_batch_size=1) as batcher:
+            return await asyncio.gather(*(batcher.submit(pixels(image)) for image in digits[:3]))
+
+    assert [prediction.digit for prediction in asyncio.run(predict())] == [7, 2, 1]
+    assert "the books are full" in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
