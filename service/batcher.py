@@ -329,6 +329,8 @@ class Batcher:
             with torch.inference_mode():
                 while (job := self._jobs.get()) is not None:
                     job()
+        except BaseException:  # nobody else would say so: Python lets a thread end without a word
+            logger.critical("the model's thread has died; this process needs a restart", exc_info=True)
         finally:
             self._alive = False
 

@@ -17,15 +17,15 @@ READY_SECONDS = 60
 
 
 class Server:
-    """A service on a free port, its log in a file."""
+    """A service on a free port, its log in a file; another module may start it, to break something in it."""
 
-    def __init__(self, log: Path, settings: Mapping[str, object]) -> None:
+    def __init__(self, log: Path, settings: Mapping[str, object], module: str = "service") -> None:
         self.log = log
         environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json", "WORKERS": "1"}
         environment |= {name: str(value) for name, value in settings.items()}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service"],
+                [sys.executable, "-m", module],
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -216,8 +216,7 @@ def test_books_that_cannot_be_kept_stop_nobody(model, digits, caplog):
     assert "the books are full" in caplog.text
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_dead_thread_is_noticed_and_nobody_waits_for_it(model, digits):
+def test_a_dead_thread_is_noticed_and_nobody_waits_for_it(model, digits, caplog):
     async def predict():
         async with batcher_of(DyingModel(model)) as batcher:
             with pytest.raises(ModelUnavailable, match="the model's thread has stopped"):
@@ -227,6 +226,7 @@ def test_a_dead_thread_is_noticed_and_nobody_waits_for_it(model, digits):
             return batcher.alive
 
     assert asyncio.run(predict()) is False
+    assert "the model's thread has died" in caplog.text
 
 
 def test_a_new_model_serves_from_the_next_batch_on(model, digits):

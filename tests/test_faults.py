@@ -16,7 +16,7 @@ import requests
 import torch
 
 from service.settings import BUNDLED_MODEL
-from tests import weights
+from tests import mortal, weights
 from tests.hostile import picture, png
 from tests.server import Server
 from tests.test_predict import DATA, ZEROS, post
@@ -60,13 +60,18 @@ def health(server: Server) -> int:
     return requests.get(f"{server.url}/healthz", timeout=5).status_code
 
 
+def seen(server: Server, *lines: str) -> bool:
+    """Whether these are among the figures."""
+    return set(lines) <= set(requests.get(f"{server.url}/metrics", timeout=5).text.splitlines())
+
+
 def test_a_model_that_hangs_fails_the_health_check_and_strands_nobody(start_server, moody):
     server = start_server(MODEL_PATH=moody, QUEUE_TIMEOUT_SECONDS=0.5, STALL_TIMEOUT_SECONDS=1)
     assert post(server, {"image": ZEROS}).status_code == 200
 
     with ThreadPoolExecutor(8) as pool:
         hung = pool.submit(post, server, {"image": ONES})
-        until(lambda: "inference_queue_depth" in requests.get(f"{server.url}/metrics", timeout=5).text)
+        until(lambda: seen(server, "http_requests_in_flight 2.0", "inference_queue_depth 0.0"))
         waiting = [pool.submit(post, server, {"image": ZEROS}) for _ in range(7)]
         answers = [future.result().json() for future in (hung, *waiting)]
 
@@ -76,6 +81,34 @@ def test_a_model_that_hangs_fails_the_health_check_and_strands_nobody(start_serv
     until(lambda: health(server) == 503)
     assert requests.get(f"{server.url}/metrics", timeout=5).status_code == 200
     assert server.terminate() == 0
+
+
+def test_a_model_whose_thread_dies_fails_the_health_check_and_strands_nobody(tmp_path):
+    server = Server(tmp_path / "server.log", {mortal.LAST_WORD: tmp_path / "die"}, "tests.mortal")
+    try:
+        server.wait_until_ready()
+        assert post(server, SEVEN).json()["digit"] == 7
+
+        with ThreadPoolExecutor(8) as pool:
+            last = pool.submit(post, server, {"image": ONES})
+            until(lambda: seen(server, "http_requests_in_flight 2.0", "inference_queue_depth 0.0"))
+            waiting = [pool.submit(post, server, {"image": ZEROS}) for _ in range(7)]
+            until(lambda: seen(server, "inference_queue_depth 7.0"))
+            (tmp_path / "die").touch()
+            answers = [future.result() for future in (last, *waiting)]
+
+        until(lambda: health(server) == 503)
+        answers.append(post(server, SEVEN))
+        assert {(answer.status_code, answer.headers["Retry-After"]) for answer in answers} == {(503, "1")}
+        assert {answer.json()["detail"] for answer in answers} == {
+            "the model's thread has stopped; this replica needs a restart"
+        }
+        assert [line["message"] for line in server.lines() if line["level"] == "CRITICAL"] == [
+            "the model's thread has died; this process needs a restart"
+        ]
+        assert server.terminate() == 0
+    finally:
+        server.kill()
 
 
 def test_a_batch_that_fails_is_told_so_and_the_next_one_runs(start_server, moody):

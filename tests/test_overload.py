@@ -13,12 +13,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-import requests
 import torch
 
 from benchmarks.drive import Load, drive, write_bodies
 from tests import weights
-from tests.test_faults import Moody, until
+from tests.test_faults import Moody, seen, until
 from tests.test_protocol import BODY, CHUNKED, ENTIRE, HEALTH, read_answers
 
 # Ten in `make soak`.
@@ -196,21 +195,15 @@ def test_what_is_sent_after_a_refusal_is_answered_in_its_turn(start_server, tmp_
     hung = ENTIRE.replace(BODY, BODY.replace(b"0", b"1"))
     large = request_.replace(b"Host: x", b"Host: x\r\nX-Long: " + b"a" * 40_000)
 
-    def metrics() -> str:
-        return requests.get(f"{server.url}/metrics", timeout=10).text
-
-    def seen(*lines: str) -> bool:
-        return set(lines) <= set(metrics().splitlines())
-
     with ExitStack() as stack:
         running, waiting, refused = (
             stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=30))
             for _ in range(3)
         )
         running.sendall(hung)
-        until(lambda: seen("http_requests_in_flight 2.0", "inference_queue_depth 0.0"))
+        until(lambda: seen(server, "http_requests_in_flight 2.0", "inference_queue_depth 0.0"))
         waiting.sendall(ENTIRE)
-        until(lambda: seen("inference_queue_depth 1.0"))
+        until(lambda: seen(server, "inference_queue_depth 1.0"))
         refused.sendall(request_)
         assert [status for status, _ in read_answers(refused, 1)] == [503]
         refused.sendall(HEALTH + request_ + large + HEALTH)

@@ -85,7 +85,7 @@ def test_a_path_leads_to_no_file(live_server):
 
 
 def test_no_deadline_depends_on_the_time_of_day():
-    """The clock may jump: only time.monotonic and time.perf_counter measure here."""
+    """The clock may jump: only time.monotonic and time.perf_counter measure, on every path that there is."""
     for module in (ROOT / "service").glob("*.py"):
         found = re.findall(
             r"time\.time\(|datetime\.now|time\.localtime|time\.gmtime|utcnow", module.read_text()
