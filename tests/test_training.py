@@ -166,6 +166,15 @@ def test_resume_from_a_broken_file_is_refused(sample: Path, tmp_path: Path) -> N
         checkpoint.resume(trainer_of(sample, Recipe()), tmp_path / "student-1.state")
 
 
+def test_resume_with_another_network_is_refused(sample: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(sample, Recipe())
+    other = Trainer(DigitNet(((8, 6, 2, 0),)), trainer.batches, Recipe(), device=CPU)
+    checkpoint.save(other, tmp_path / "student-1.state")
+
+    with pytest.raises(TrainingError, match="is of another network"):
+        checkpoint.resume(trainer, tmp_path / "student-1.state")
+
+
 # Four Python processes import torch here, one after the other.
 @pytest.mark.timeout(300)
 def test_taught_students_of_two_seeds_resume_within_teacher_and_student(sample: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def save(trainer: Trainer, path: Path) -> None:
 def resume(trainer: Trainer, path: Path) -> None:
     """Bring the trainer to where the file was written, if there is one.
 
-    Raises TrainingError if the file cannot be read or comes from a run with other options.
+    Raises TrainingError if the file cannot be read or comes from a run with other options or another network.
     """
     if not path.exists():
         return
@@ -39,4 +39,9 @@ def resume(trainer: Trainer, path: Path) -> None:
         raise TrainingError(
             f"{path} was trained with {', '.join(differing)}; give the same or leave out --resume"
         )
-    trainer.restore(state)
+    try:
+        trainer.restore(state)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise TrainingError(
+            f"{path} is of another network; choose another --out or leave out --resume"
+        ) from error
