@@ -16,6 +16,7 @@
     ├── UnsupportedMediaType   415
     ├── QueueFull              503  too many requests wait already
     ├── QueueTimeout           504  waited too long for the model
+    ├── MemoryShort            503  there is not enough of it for this request now
     └── ModelUnavailable       503  nothing to predict with
     RequestAbandoned                the client went away; there is nobody to answer
 
@@ -170,6 +171,15 @@ class QueueTimeout(ServiceError):
     status = HTTPStatus.GATEWAY_TIMEOUT
     slug = "queue-timeout"
     title = "The request waited too long"
+
+
+class MemoryShort(ServiceError):
+    """The request needs more memory than there is now."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    slug = "memory-short"
+    title = "The service is short of memory"
+    retry_after_seconds = 1
 
 
 class ModelUnavailable(ServiceError):

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import BlankPicture, InvalidBody, PictureTooLarge, QueueFull, QueueTimeout, ServiceError
+from service.errors import (
+    BlankPicture,
+    InvalidBody,
+    MemoryShort,
+    PictureTooLarge,
+    QueueFull,
+    QueueTimeout,
+    ServiceError,
+)
 from service.normalise import Grey, normalise
 
 if TYPE_CHECKING:
@@ -48,7 +56,8 @@ class PictureReader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pictures")
 
     async def __aenter__(self) -> PictureReader:
-        """Return the reader; its thread starts with the first picture."""
+        """Start the thread now: once memory is short, it may be too late."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, int)
         return self
 
     async def __aexit__(
@@ -63,7 +72,7 @@ class PictureReader:
         Raises:
             QueueFull: too many pictures wait already.
             QueueTimeout: its turn has not come, or it took too long.
-            InvalidBody, PictureTooLarge, BlankPicture: see ``read_picture``.
+            InvalidBody, PictureTooLarge, BlankPicture, MemoryShort: see ``read_picture``.
         """
         if self._waiting >= self._max_waiting or self._waiting_bytes + len(data) > MAX_WAITING_BYTES:
             raise QueueFull(f"{self._waiting} pictures wait already; try again in a second")
@@ -88,15 +97,19 @@ def read_picture(data: bytes, max_pixels: int) -> NDArray[np.float32]:
         InvalidBody: the file is none of these, or damaged.
         PictureTooLarge: it has more pixels than ``max_pixels``; nothing of it was decoded.
         BlankPicture: nothing in it stands out from its border.
+        MemoryShort: there is no memory to decode it in.
     """
-    grey, alpha = _decode(data, max_pixels)
-    if alpha is None:
-        return normalise(grey)
     try:
-        return normalise(grey * alpha + (1 - alpha))
-    except BlankPicture:
-        # White ink on nothing: on black paper it shows.
-        return normalise(grey * alpha)
+        grey, alpha = _decode(data, max_pixels)
+        if alpha is None:
+            return normalise(grey)
+        try:
+            return normalise(grey * alpha + (1 - alpha))
+        except BlankPicture:
+            # White ink on nothing: on black paper it shows.
+            return normalise(grey * alpha)
+    except (MemoryError, ImportError):  # the first picture needs room for Pillow, too
+        raise MemoryShort("there is not enough memory for this picture now; try again in a second") from None
 
 
 def _decode(data: bytes, max_pixels: int) -> tuple[Grey, Grey | None]:
@@ -117,13 +130,15 @@ def _decode(data: bytes, max_pixels: int) -> tuple[Grey, Grey | None]:
                 upright = upright.convert("RGBA")
                 return _shrunk(upright.convert("L")), _shrunk(upright.getchannel("A"))
             return _shrunk(_grey(upright)), None
-    except ServiceError:
+    except (ServiceError, MemoryError, ImportError):
         raise
     except UnidentifiedImageError:
         raise InvalidBody("the body is not a PNG, JPEG or WebP picture") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureTooLarge(f"the picture is too large; at most {max_pixels} pixels are read") from None
     except Exception as error:  # Pillow's decoders raise whatever they stumble on
+        if "out of memory" in str(error):  # as some of them say it
+            raise MemoryError from None
         raise InvalidBody(f"the picture can't be read: {error}") from None
 
 

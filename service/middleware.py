@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.archive import InvalidModel
 from service.errors import (
+    MemoryShort,
     QueueFull,
     RequestAbandoned,
     ServiceError,
@@ -154,6 +155,8 @@ class Visit:
         return open_inference_error(response) if path.startswith(OPEN_INFERENCE) else response
 
     def _refusal(self, path: str, method: str, error: Exception) -> Response:
+        if isinstance(error, MemoryError):
+            error = MemoryShort("there is not enough memory for this request now; try again in a second")
         if isinstance(error, ServiceError):
             self._edge.metrics.rejected.labels(error.slug).inc()
             return problem(error)

@@ -203,7 +203,7 @@ def test_when_memory_is_short_requests_fail_alone(start_server):
         thread.join()
 
     assert digits == [7] * 100
-    assert set(seen) <= {200, 400, 422, 503, 504}, set(seen)
-    assert health(server) == 200
+    assert set(seen) <= {422, 503, 504}, set(seen)  # it is blank, if there is room to see that
     resource.prlimit(server.process.pid, resource.RLIMIT_DATA, before)
+    assert health(server) == 200
     assert server.terminate() == 0

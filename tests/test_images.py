@@ -7,6 +7,7 @@ import io
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 
 import numpy as np
@@ -273,6 +274,51 @@ def test_a_picture_does_not_wait_for_ever(digits):
     )
 
     assert isinstance(outcomes[-1], QueueTimeout)
+
+
+def test_the_thread_is_there_before_the_first_picture():
+    async def threads():
+        async with PictureReader(max_pixels=MAX_PIXELS, max_waiting=1, timeout_seconds=1):
+            return [thread.name for thread in threading.enumerate()]
+
+    assert any(name.startswith("pictures") for name in asyncio.run(threads()))
+
+
+SHORT_OF_MEMORY = """
+import re, resource, sys
+from pathlib import Path
+from service.errors import MemoryShort
+from service.images import read_picture
+
+large = Path(sys.argv[1]).read_bytes()
+image = read_picture(large, 1 << 22)
+held = int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
+for spare in range(0, 24 << 20, 1 << 19):
+    resource.setrlimit(resource.RLIMIT_DATA, (held + spare, resource.RLIM_INFINITY))
+    try:
+        read_picture(large, 1 << 22)
+    except MemoryShort:
+        continue
+    sys.exit(0 if spare else "there was always enough")
+sys.exit("there was never enough")
+"""
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])  # of a WebP, Pillow does not say what was wrong
+def test_a_picture_too_large_for_the_memory_that_is_left_is_not_called_wrong(tmp_path, form):
+    """However little there is, either the picture is read, or the service takes the blame."""
+    levels = np.full((1400, 1400, 4 if form == "PNG" else 3), 255, np.uint8)
+    levels[250:1150, 650:750, :3] = 0
+    (tmp_path / "large").write_bytes(save(Image.fromarray(levels), form))
+
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY, tmp_path / "large"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_pillow_is_not_imported_before_it_is_needed():
