@@ -172,6 +172,7 @@ def _open_inference(model_name: str, security: list[Json]) -> Json:
                     },
                 },
                 **_errors(400, 401, 404, 413, 415, 422, 503, 504),
+                **_problems(408, 431),  # given before it is known what the request is for
             },
         }
         paths[path] = {"parameters": parameters, "get": metadata}

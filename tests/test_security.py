@@ -12,6 +12,7 @@ import requests
 
 from tests.audit import verdict
 from tests.test_predict import ZEROS, post
+from tests.test_protocol import read_answers
 
 ROOT = Path(__file__).parents[1]
 ROUTES = ("/", "/docs", "/static/style.css", "/healthz", "/metrics", "/openapi.json", "/v2", "/nowhere")
@@ -70,18 +71,30 @@ def test_keys_are_in_no_log_and_no_answer(start_server, tmp_path):
     assert KEY not in server.log.read_text()
 
 
-def test_a_path_leads_to_no_file(live_server):
+# What is often left open, and every way to walk out of a folder; tests/test_openapi.py says what there is.
+NOWHERE = """
+/debug /debug/pprof/ /admin /admin/ /console /shell /server-status /status /info /env /actuator /actuator/env
+/.env /.git/config /.git/HEAD /.aws/credentials /.ssh/id_rsa /.htaccess /.well-known/security.txt /robots.txt
+/wp-login.php /phpinfo.php /index.php /index.html /docs.html /redoc /swagger /swagger.json /openapi.yaml
+/graphql /api /api/v1 /v1 /v1/models /v2/ /v2/models /v2/repository/index /v2/models/mnist-cnn/unload
+/config /settings /reload /shutdown /quit /stop /train /upload /weights /weights/mnist_cnn.pt /model
+/service/app.py /app.py /__init__.py /metrics/ /healthz/ /predict/ /docs/ /PREDICT /Metrics /metrics.json
+/static /static/ /static/../app.py /static/%2e%2e/app.py /static/..%2fapp.py /static/..\\app.py
+/static/style.css/ /static//style.css /static/style.css%00 /static/....//app.py /docs/../ /docs/../metrics
+/docs/..;/metrics /./metrics //metrics /..%2f..%2fetc/passwd //etc/passwd /../../../../etc/passwd
+/%2e%2e/%2e%2e/etc/passwd /etc/passwd /proc/self/environ
+"""
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_nothing_is_anywhere_else(live_server, method):
     address = urlsplit(live_server.url)
-    for path in (
-        "/static/../app.py",
-        "/static/%2e%2e/app.py",
-        "/..%2f..%2fetc/passwd",
-        "//etc/passwd",
-        "/static/",
-    ):
-        with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
-            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            assert connection.recv(100).startswith(b"HTTP/1.1 404 "), path
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        for path in NOWHERE.split():
+            connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+            status, body = read_answers(connection, 1)[0]
+            assert status == 404, path
+            assert len(body) < 500
 
 
 def test_no_deadline_depends_on_the_time_of_day():
