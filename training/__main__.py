@@ -8,9 +8,9 @@ Read MNIST that is there already, and train on all 60,000 images with the temper
 
     python -m training --data DIR --out runs/final --validation 0 --temperature 0.9
 
-Train four larger networks first, for half as long, and let them label 20 views of each image for the student:
+Train four networks first, and let them label 25 views of each image for a fifth one, the student:
 
-    python -m training --data DIR --out runs/taught --teachers 4 --teacher-epochs 30 --views 20
+    python -m training --data DIR --out runs/taught --teachers 4 --views 25
 
 Train with seeds 1 to 5, to see how far accuracy is luck, and export the first, whatever the others give:
 
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
         students = school.students(recipe_of(options), options.students)
         seconds = time.perf_counter() - started
         if distributed.rank() == 0:
-            results = [measure(student, validation, data.test, options.temperature) for student in students]
+            results = measure(students, validation, data.test, options.temperature)
             conclude(options, results, data, learning, device, seconds)
 
 
@@ -125,7 +125,7 @@ def conclude(
         **over_seeds(results),
         "version": card["version"],
         "parameters": card["parameters"],
-        "corruptions": first.corruptions,
+        "corruptions": first.test.corruptions,
         "forward_microseconds_per_image": forward_microseconds(module),
         "epochs": [dataclasses.asdict(epoch) for epoch in history],
         "training": training,
@@ -141,9 +141,9 @@ def conclude(
         "metrics.json": as_json(report).encode(),
         "MODEL_CARD.md": as_markdown(card, report).encode(),
         "learning_curves.png": plots.learning_curves(history),
-        "confusion_matrix.png": plots.confusion_matrix(first.logits, data.test.labels),
-        "reliability_diagram.png": plots.reliability_diagram(first.logits, data.test.labels),
-        "worst_mistakes.png": plots.worst_mistakes(first.logits, data.test),
+        "confusion_matrix.png": plots.confusion_matrix(first.test.logits, data.test.labels),
+        "reliability_diagram.png": plots.reliability_diagram(first.test.logits, data.test.labels),
+        "worst_mistakes.png": plots.worst_mistakes(first.test.logits, data.test),
     }.items():
         write_bytes(options.out / name, content)
     print(json.dumps({name: round(value, 5) for name, value in metrics.items()}, indent=2))

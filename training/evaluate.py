@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -22,14 +23,20 @@ def exported_logits(module: torch.jit.ScriptModule, images: Tensor) -> Tensor:
         return torch.cat([module(batch) for batch in torch.split(images, 500)])
 
 
-def corruption_accuracy(module: torch.jit.ScriptModule, digits: Digits) -> dict[str, list[float]]:
-    """For each kind of `corruptions.KINDS`, the accuracy at its three strengths."""
+def corruption_accuracy(
+    modules: Sequence[torch.jit.ScriptModule], digits: Digits
+) -> list[dict[str, list[float]]]:
+    """For each module and each kind of `corruptions.KINDS`, the accuracy at its three strengths.
+
+    To spoil an image costs more than to recognise it: each is spoiled once for all modules.
+    """
     images = digits.pixels()
-    result: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    results: list[dict[str, list[float]]] = [{kind: [] for kind in KINDS} for _ in modules]
     for kind, strength in tqdm(list(itertools.product(KINDS, range(STRENGTHS))), desc="corruptions"):
-        logits = exported_logits(module, corrupt(kind, strength, images))
-        result[kind].append(accuracy(logits, digits.labels))
-    return result
+        spoiled = corrupt(kind, strength, images)
+        for module, result in zip(modules, results, strict=True):
+            result[kind].append(accuracy(exported_logits(module, spoiled), digits.labels))
+    return results
 
 
 def mean(corruptions: dict[str, list[float]]) -> float:

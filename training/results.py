@@ -19,39 +19,63 @@ from training.school import Student
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What a module makes of some images: logits (N, 10), accuracy by corruption, and scores by name."""
+
+    logits: Tensor
+    corruptions: dict[str, list[float]]
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Result:
-    """A student as a service would have it: exported, with its logits (N, 10) for the test images."""
+    """A student as a service would have it: exported, and measured on the test images."""
 
     student: Student
     temperature: float
     module: torch.jit.ScriptModule
-    logits: Tensor
-    corruptions: dict[str, list[float]]
+    test: Measured
     metrics: dict[str, float]
 
 
-def measure(student: Student, validation: Digits, test: Digits, temperature: float | None) -> Result:
-    """Fold a temperature into the model, export it, and measure the exported module.
+def measure(
+    students: Sequence[Student], validation: Digits, test: Digits, temperature: float | None
+) -> list[Result]:
+    """Export the students, a temperature folded into each, and measure the exported modules.
 
     The temperature is the one given, or fitted on the held-out images, or 1 where there are none.
     """
+    temperatures = [_calibrate(student, validation, temperature) for student in students]
+    modules = [frozen(student.model) for student in students]
+    for student, module in zip(students, modules, strict=True):
+        check_agreement(student.model, module, test.pixels()[:64])
+    held_out = _measured("validation", modules, validation) if len(validation) else []
+    on_test = _measured("test", modules, test)
+    results = []
+    for place, student in enumerate(students):
+        metrics = (held_out[place].scores if held_out else {}) | on_test[place].scores
+        results.append(Result(student, temperatures[place], modules[place], on_test[place], metrics))
+    return results
+
+
+def _measured(part: str, modules: Sequence[torch.jit.ScriptModule], digits: Digits) -> list[Measured]:
+    each = []
+    for module, corruptions in zip(modules, corruption_accuracy(modules, digits), strict=True):
+        logits = exported_logits(module, digits.pixels())
+        figures = scores(part, logits, digits.labels)
+        figures[f"{part}_corruption_accuracy"] = mean(corruptions)
+        each.append(Measured(logits, corruptions, figures))
+    return each
+
+
+def _calibrate(student: Student, validation: Digits, temperature: float | None) -> float:
+    """Fold a temperature into the last layer, and return it."""
     model = student.model.cpu()
     if temperature is None and len(validation):
         temperature = fit_temperature(predict(model, validation.pixels()), validation.labels)
     temperature = temperature or 1.0
     divide_logits(model, temperature)
-    module = frozen(model)
-    check_agreement(model, module, test.pixels()[:64])
-
-    metrics: dict[str, float] = {}
-    if len(validation):
-        metrics |= scores("validation", exported_logits(module, validation.pixels()), validation.labels)
-        metrics["validation_corruption_accuracy"] = mean(corruption_accuracy(module, validation))
-    logits = exported_logits(module, test.pixels())
-    corruptions = corruption_accuracy(module, test)
-    metrics |= scores("test", logits, test.labels)
-    metrics["test_corruption_accuracy"] = mean(corruptions)
-    return Result(student, temperature, module, logits, corruptions, metrics)
+    return temperature
 
 
 def over_seeds(results: Sequence[Result]) -> dict[str, Any]:
