@@ -1,4 +1,4 @@
-"""The network that is served, and the wider one that can teach it."""
+"""The network that is served."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ CLASSES = tuple("0123456789")
 # needs (training/README.md has the table): the stem halves 28 x 28 at once and lets its empty border go, and
 # channel counts are multiples of 16, the width of the vector registers that oneDNN's convolutions fill.
 Layer = tuple[int, int, int, int]
-STUDENT: tuple[Layer, ...] = ((16, 6, 2, 0), (32, 3, 2, 1), (64, 3, 2, 1), (128, 3, 1, 0))
-TEACHER: tuple[Layer, ...] = ((32, 5, 2, 2), (64, 3, 1, 1), (96, 3, 2, 1), (128, 3, 1, 1), (160, 3, 2, 1))
+LAYERS: tuple[Layer, ...] = ((16, 6, 2, 0), (64, 3, 2, 1), (128, 3, 2, 1), (128, 3, 1, 0))
 
 # The standard deviation of MNIST's pixels.
 PIXEL_SD = 0.3081
@@ -30,7 +29,7 @@ class DigitNet(nn.Sequential):
     export the batch norms fold into the convolutions, so that raw pixels meet one convolution and no more.
     """
 
-    def __init__(self, layers: tuple[Layer, ...] = STUDENT) -> None:
+    def __init__(self, layers: tuple[Layer, ...] = LAYERS) -> None:
         blocks: OrderedDict[str, nn.Module] = OrderedDict()
         before, side = 1, 28
         for index, (channels, kernel, stride, padding) in enumerate(layers, start=1):
