@@ -95,9 +95,14 @@ def test_a_model_whose_thread_dies_fails_the_health_check_and_strands_nobody(tmp
             waiting = [pool.submit(post, server, {"image": ZEROS}) for _ in range(7)]
             until(lambda: seen(server, "inference_queue_depth 7.0"))
             (tmp_path / "die").touch()
+            died = time.monotonic()
             answers = [future.result() for future in (last, *waiting)]
-
+            told = time.monotonic() - died
         until(lambda: health(server) == 503)
+        print(
+            f"all told {told * 1000:.0f} ms after the end, ill after {time.monotonic() - died:.2f} s at most"
+        )
+        assert told < PATIENCE
         answers.append(post(server, SEVEN))
         assert {(answer.status_code, answer.headers["Retry-After"]) for answer in answers} == {(503, "1")}
         assert {answer.json()["detail"] for answer in answers} == {

@@ -238,25 +238,33 @@ def test_a_client_that_never_reads_is_cut_off(connect):
 def test_others_are_served_while_two_thousand_hold_on(connect, server):
     """Half of them send half a request, one of them a byte now and then; a neighbour's latency stays."""
 
-    def median_milliseconds():
+    def milliseconds():
+        """Return the median and the 99th percentile of what a neighbour sees."""
         connection, times = connect(), []
-        for _ in range(100):
+        for _ in range(500):
             began = time.perf_counter()
             connection.sendall(ENTIRE)
             assert read_answers(connection, 1)[0][0] == 200
             times.append(time.perf_counter() - began)
-        return float(np.median(times)) * 1000
+        return np.percentile(times, [50, 99]) * 1000
 
-    alone = median_milliseconds()
+    alone = milliseconds()
     crowd = [connect() for _ in range(IDLE_CONNECTIONS)]
     for connection in crowd[::2]:
         connection.sendall(ENTIRE[:100])
     slow = threading.Thread(target=trickle, args=(connect(), ENTIRE))
     slow.start()
-    beside = median_milliseconds()
+    beside = milliseconds()
     slow.join()
 
-    assert beside < 10 * alone + 20
+    ratios = beside / alone
+    print(
+        f"a neighbour of {len(crowd)} slow clients: median {alone[0]:.2f} ms without and "
+        f"{beside[0]:.2f} ms with them ({ratios[0]:.2f} x), "
+        f"p99 {alone[1]:.2f} ms and {beside[1]:.2f} ms ({ratios[1]:.2f} x)"
+    )
+    assert ratios[0] < 5
+    assert beside[1] < 10 * alone[1] + 100  # one hiccup of a busy machine is as long as that
     for connection in crowd:
         assert read_to_end(connection)[9:12] in (b"408", b"")
     assert well(connect)
