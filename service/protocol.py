@@ -118,6 +118,11 @@ class PredictProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
             self.data_received(unheard)
 
+    def shutdown(self) -> None:
+        """End with the answer to what has come; it is heard now, if it was not."""
+        self._listen()
+        super().shutdown()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words, not ours
         """Answer what is not HTTP."""
         self._turn_away(InvalidRequest("this is not HTTP/1.1"))

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from benchmarks.drive import Load, drive, write_bodies
+from service.turnstile import REFUSED_PER_TURN
 from tests import weights
 from tests.test_faults import Moody, seen, until
 from tests.test_protocol import BODY, CHUNKED, ENTIRE, HEALTH, read_answers
@@ -24,6 +25,7 @@ from tests.test_protocol import BODY, CHUNKED, ENTIRE, HEALTH, read_answers
 SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "3"))
 QUEUE, QUEUE_TIMEOUT_SECONDS = 32, 2.0
 CROWD_QUEUE, ENOUGH, CROWD = 256, 64, 1024
+MANY = REFUSED_PER_TURN + 1
 
 
 class Slow(torch.nn.Module):
@@ -189,7 +191,10 @@ def test_the_real_model_serves_a_crowd_that_never_lets_go(start_server, tmp_path
 )
 def test_what_is_sent_after_a_refusal_is_answered_in_its_turn(start_server, tmp_path, request_):
     server = start_server(
-        MODEL_PATH=weights.write(tmp_path / "moody.pt", Moody()), MAX_QUEUE_SIZE=1, QUEUE_TIMEOUT_SECONDS=60
+        MODEL_PATH=weights.write(tmp_path / "moody.pt", Moody()),
+        MAX_QUEUE_SIZE=1,
+        QUEUE_TIMEOUT_SECONDS=60,
+        SHUTDOWN_TIMEOUT_SECONDS=1,
     )
     address = urlsplit(server.url)
     hung = ENTIRE.replace(BODY, BODY.replace(b"0", b"1"))
@@ -204,10 +209,16 @@ def test_what_is_sent_after_a_refusal_is_answered_in_its_turn(start_server, tmp_
         until(lambda: seen(server, "http_requests_in_flight 2.0", "inference_queue_depth 0.0"))
         waiting.sendall(ENTIRE)
         until(lambda: seen(server, "inference_queue_depth 1.0"))
+        for _ in range(2):
+            refused.sendall(request_ * MANY)  # from here on it is not listened to for a while
+            assert [status for status, _ in read_answers(refused, MANY)] == [503] * MANY
+            refused.sendall(HEALTH + request_ + large + HEALTH)
+            assert [status for status, _ in read_answers(refused, 4)] == [200, 503, 503, 200]
+        refused.sendall(request_ * MANY)
+        assert [status for status, _ in read_answers(refused, MANY)] == [503] * MANY
         refused.sendall(request_)
+        server.process.terminate()
         assert [status for status, _ in read_answers(refused, 1)] == [503]
-        refused.sendall(HEALTH + request_ + large + HEALTH)
-        assert [status for status, _ in read_answers(refused, 4)] == [200, 503, 503, 200]
 
 
 @pytest.mark.timeout(120 + 5 * SECONDS)
