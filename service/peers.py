@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from service.board import Board
+from service.board import WORDS, Board
 
 # The name, help and type of a metric, and its samples: name, labels, value.
 Family: TypeAlias = tuple[str, str, str, list[tuple[str, dict[str, str], float]]]
@@ -118,22 +118,22 @@ class Peers(Collector):
     def conclude(self, outcome: str) -> None:
         """Let the others know what has come of the weights file here."""
         word = hashlib.blake2b(outcome.encode(), digest_size=8).digest()
-        self._board.write_word(self._place, int.from_bytes(word, "little") or 1)
+        self._board.say(self._place, int.from_bytes(word, "little") or 1)
 
     def unanimous(self) -> bool:
         """Whether the same has come of it everywhere."""
-        words = self._board.words()
-        return all(word in (0, words[self._place]) for word in words)
+        last = [words[0] for words in self._board.said()]
+        return all(word in (0, last[self._place]) for word in last)
 
     async def is_to_report(self) -> bool:
         """Whether to tell the world what was concluded: for the first worker, and for one that differs."""
         deadline = time.monotonic() + OUTCOME_SECONDS
         while time.monotonic() < deadline:
-            words = self._board.words()
-            first = next(place for place, word in enumerate(words) if word)
+            said = self._board.said()
+            first = next(place for place, words in enumerate(said) if words[0])
             if first == self._place:
                 return True
-            if words[first] == words[self._place]:
+            if said[self._place][0] in said[first]:  # it may have gone on to the next file by now
                 return False
             await asyncio.sleep(LOOK_SECONDS)
         return True
@@ -156,7 +156,7 @@ def is_served(board: Board) -> bool:
 def bury(board: Board, place: int) -> None:
     """Note that the worker in this place has ended, and keep what it has counted."""
     families = [family for family in Note.decode(board.read(place)).families if family[2] in LASTING]
-    board.write_word(place, 0)
+    board.say(place, *[0] * WORDS)
     board.pin(place, Note(None, False, families).encode())
 
 

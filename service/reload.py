@@ -34,6 +34,7 @@ Signature: TypeAlias = tuple[int, ...]
 
 # A change is acted on once the folder has been quiet for so long: a file is seldom written in one go.
 QUIET_MS, LONGEST_WAIT_MS = 100, 2000
+EVENTS_SECONDS = 1.0
 
 
 class Reloader:
@@ -64,8 +65,9 @@ class Reloader:
             metrics.reloads.labels(result)  # a counter that starts at 0 shows its first increase
 
     async def __aenter__(self) -> Reloader:
-        """Start to watch the file."""
+        """Start to watch the file, and look at it: others may serve newer weights already."""
         self._peers.conclude(f"serve {self._model.sha256}")
+        await self.look()
         loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():  # signals arrive nowhere else
             loop.add_signal_handler(signal.SIGHUP, self.ask)
@@ -123,10 +125,13 @@ class Reloader:
             logger.warning("no file events (%s); the weights file is looked at every %g s", error, interval)
 
     async def _follow(self) -> None:
+        # It takes a moment until events arrive: what changed meanwhile is found by an early look.
+        patience = min(EVENTS_SECONDS, self._settings.reload_interval_seconds)
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.reload_interval_seconds):
+                async with asyncio.timeout(patience):
                     await self._wake.wait()
+            patience = self._settings.reload_interval_seconds
             self._wake.clear()
             asked, self._asked = self._asked, False
             await self.look(asked=asked)

@@ -75,6 +75,7 @@ def test_a_worker_that_dies_is_replaced_and_what_it_counted_stays(start_server):
 
 def test_one_that_hangs_fails_the_health_check_of_all(start_server):
     server = start_server(WORKERS=2, STALL_TIMEOUT_SECONDS=0.5)
+    until(lambda: len(messages(server, "INFO", "Uvicorn running")) == 2, "both have joined")
     hung = workers(server)[0]
 
     os.kill(hung, signal.SIGSTOP)
@@ -200,3 +201,14 @@ def test_a_note_can_be_of_any_length_that_fits():
     with pytest.raises(ValueError, match="too long"):
         board.pin(0, bytes(PLACE_BYTES))
     assert board.notes() == [longest, b"short"]
+
+
+def test_the_last_words_of_each_are_kept():
+    board = Board(2)
+
+    for word in range(1, 7):
+        board.say(1, word)
+
+    assert board.said() == [[0, 0, 0, 0], [6, 5, 4, 3]]
+    board.say(1, 0, 2**64 - 1)
+    assert board.said()[1] == [2**64 - 1, 0, 6, 5]
