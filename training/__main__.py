@@ -8,7 +8,7 @@ Read MNIST that is there already, and train on all 60,000 images with the temper
 
     python -m training --data DIR --out runs/final --validation 0 --temperature 0.9
 
-Train four networks first, and let them label 25 views of each image for a fifth one, the student:
+Train four wider networks first, and let them label 25 views of each image for the student:
 
     python -m training --data DIR --out runs/taught --teachers 4 --views 25
 

@@ -49,7 +49,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--defects", recipe.defects, share, "X", "share of images spoiled by noise, blur and the like")
     add("--warp", recipe.warp, positive, "X", "strength of rotation, scaling, shift and bending")
     add("--students", 1, count, "N", "networks to train, with seeds from --seed on; the first is exported")
-    add("--teachers", 0, natural, "N", "networks to train first and to learn from")
+    add("--teachers", 0, natural, "N", "wider networks to train first and to learn from")
     add("--teacher-epochs", None, count, "N", "their passes over the images; without it, as --epochs")
     add("--views", None, count, "N", f"views of each image that they label; without it, {VIEWS}")
     add("--distillation", recipe.distillation, share, "X", "share of the loss that follows the teachers")

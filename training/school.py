@@ -10,7 +10,7 @@ import torch
 from training import checkpoint, distributed, lessons
 from training.batches import Augmented, Batches
 from training.data import Digits
-from training.model import DigitNet
+from training.model import STUDENT, TEACHER, DigitNet, Layer
 from training.recipe import Recipe
 from training.train import Epoch, Trainer
 
@@ -38,7 +38,7 @@ class School:
         """Train the network that is served, `count` times from seed to seed, and before it its teachers."""
         batches = self._batches(recipe)
         each = [recipe.student(number) for number in range(1, count + 1)]
-        return [self._train(f"student-{own.seed}", own, batches) for own in each]
+        return [self._train(f"student-{own.seed}", STUDENT, own, batches) for own in each]
 
     def _batches(self, recipe: Recipe) -> Batches:
         """The teachers' lessons, or freshly augmented images where there are no teachers."""
@@ -46,7 +46,7 @@ class School:
         if not recipe.teachers:
             return augmented
         teachers = [
-            self._train(f"teacher-{number}", recipe.teacher(number), augmented).model
+            self._train(f"teacher-{number}", TEACHER, recipe.teacher(number), augmented).model
             for number in range(1, recipe.teachers + 1)
         ]
         path = self.folder / lessons.file_name(self.learning, teachers, recipe)
@@ -55,10 +55,10 @@ class School:
                 lessons.write_lessons(path, self.learning, teachers, recipe)
         return lessons.Lessons(path, self.learning.labels, device=self.device)
 
-    def _train(self, name: str, recipe: Recipe, batches: Batches) -> Student:
+    def _train(self, name: str, layers: tuple[Layer, ...], recipe: Recipe, batches: Batches) -> Student:
         """Train one network, leaving its state behind after every epoch."""
         torch.manual_seed(recipe.seed)
-        trainer = Trainer(DigitNet(), batches, recipe, device=self.device)
+        trainer = Trainer(DigitNet(layers), batches, recipe, device=self.device)
         state = self.folder / f"{name}.state"
         if self.resume:
             checkpoint.resume(trainer, state)
