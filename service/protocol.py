@@ -158,10 +158,9 @@ class PredictProtocol(HttpToolsProtocol):
         return (Stage.REQUEST, Stage.HEAD, Stage.BODY)[self._reading], self.headers
 
     def _measure(self, size: int) -> None:
-        if self._sized is self.headers:
-            self._size += size
-        else:  # the read that brought its beginning may have brought others before it
+        if self._sized is not self.headers:
             self._sized, self._size = self.headers, 0
+        self._size += size
         head = self._reading == HEAD
         # The body's own limit is a 413; this one is for those who go on after it, and for endless trailers.
         if len(self.headers) > MAX_HEADERS or (head and self._size > MAX_HEAD_BYTES):
