@@ -20,6 +20,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from multiprocessing import connection
 from multiprocessing.context import ForkProcess
 from typing import TypeAlias
 
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 # Runs one worker: told of its peers and given the socket to listen on, until it is told to end.
 Serve: TypeAlias = Callable[[Peers, socket.socket], None]
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Before a dead worker's place is filled again, so that one that can't live costs the others little.
 PAUSE_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -54,42 +55,52 @@ class Workers:
         """Serve until a signal ends it; return 0, or the exit status of a worker that failed."""
         # A collection in a worker would write to, and so copy, all that it shares with its parent.
         gc.freeze()
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        while self._workers or not self._ending:
-            if not self._ending and time.monotonic() >= self._fill_at:
-                for place in sorted(self._vacant):
-                    self._start(place)
-            if received := signal.sigtimedwait(SIGNALS, PAUSE_SECONDS):
-                self._act_on(received.si_signo)
+        # Any thread may be the one to get a signal, NumPy's too. All that have a handler, which these do, write
+        # its number here.
+        received, waker = socket.socketpair()
+        waker.setblocking(False)
+        signal.set_wakeup_fd(waker.fileno())
+        with received, waker:
+            while self._workers or not self._ending:
+                if not self._ending and time.monotonic() >= self._fill_at:
+                    for place in sorted(self._vacant):
+                        self._start(place)
+                places = {worker.sentinel: place for place, worker in self._workers.items()}
+                for ready in connection.wait([received, *places], PAUSE_SECONDS):
+                    if isinstance(ready, int):
+                        self._mourn(places[ready])
+                    else:
+                        self._pass_on(received.recv(1)[0])
+            signal.set_wakeup_fd(-1)
         return self._status
 
     def _start(self, place: int) -> None:
         worker = multiprocessing.get_context("fork").Process(
             target=self._work, args=(place,), name=f"worker {place + 1}"
         )
+        # ``service.server`` lets signals in, once the worker can act on them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
         worker.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
         self._vacant.remove(place)
         self._workers[place] = worker
 
     def _work(self, place: int) -> None:
-        """Be a worker. ``service.server`` lets the signals in, once it can act on them."""
+        signal.set_wakeup_fd(-1)
         # A terminal's Ctrl-C reaches the whole group; the parent is the one to pass it on, once.
         os.setpgid(0, 0)
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # nobody is left behind
         self._serve(Peers(self._board, place), self._listener)
 
-    def _act_on(self, number: int) -> None:
-        if number == signal.SIGCHLD:
-            for place, worker in list(self._workers.items()):
-                if worker.exitcode is not None:
-                    self._mourn(place, worker.exitcode)
-            return
+    def _pass_on(self, number: int) -> None:
         self._tell_all(number)
         if number != signal.SIGHUP:
             self._end()
 
-    def _mourn(self, place: int, exitcode: int) -> None:
+    def _mourn(self, place: int) -> None:
         worker = self._workers.pop(place)
+        worker.join()
+        exitcode = worker.exitcode or 0
         bury(self._board, place)
         if self._ending:
             self._status = self._status or abs(exitcode)
