@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+SECONDS_TO_START = 30
 CONFIGURATION = """\
 global
     log stdout format raw daemon
@@ -59,13 +61,15 @@ class HAProxy:
                 [program, "-db", "-f", str(self._file)], stdout=output, stderr=subprocess.STDOUT
             )
         address = urlsplit(self.url)
-        for _ in range(200):
+        deadline = time.monotonic() + SECONDS_TO_START
+        while time.monotonic() < deadline:
             assert self._process.poll() is None, self.log.read_text()
             try:
                 requests.get(f"http://{address.netloc}/healthz", timeout=5)
             except requests.ConnectionError:
-                continue
-            return self
+                time.sleep(0.01)
+            else:
+                return self
         raise AssertionError(f"HAProxy does not answer:\n{self.log.read_text()}")
 
     def __exit__(
