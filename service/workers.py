@@ -55,8 +55,8 @@ class Workers:
         """Serve until a signal ends it; return 0, or the exit status of a worker that failed."""
         # A collection in a worker would write to, and so copy, all that it shares with its parent.
         gc.freeze()
-        # Any thread may be the one to get a signal, NumPy's too. All that have a handler, which these do, write
-        # its number here.
+        # Any thread may be the one to get a signal, NumPy's too.
+        # Whichever it is writes the number here, for every signal that has a handler.
         received, waker = socket.socketpair()
         waker.setblocking(False)
         signal.set_wakeup_fd(waker.fileno())
