@@ -18,7 +18,7 @@ from tests.server import Server
 from tests.test_metrics import labelled, scrape
 from tests.test_reload import ConfigMap, good, messages, predict, reloads, until
 from tests.test_reload import Load as Asking
-from tests.test_rolling import GRACE_SECONDS
+from tests.test_rolling import CLIENTS, GRACE_SECONDS
 from tests.test_rolling import Load as KeptAndOneShot
 
 ANSWERED = labelled("http_requests_total", route="/predict", method="POST", status="200")
@@ -102,9 +102,12 @@ def test_a_restart_loses_nothing(start_server):
         time.sleep(0.3)
         assert server.terminate(GRACE_SECONDS) == 0
 
-    refused = {outcome for outcome in load.outcomes if "refused" in outcome}
+    # Who knocks at the very moment in which the last worker closes the port meets a reset, not a refusal.
+    reset = sum(count for outcome, count in load.outcomes.items() if "reset" in outcome)
+    late = {outcome for outcome in load.outcomes if "refused" in outcome or "reset" in outcome}
     assert load.outcomes["200"] > 0
-    assert load.outcomes.keys() - refused == {"200"}, load.outcomes
+    assert load.outcomes.keys() - late == {"200"}, load.outcomes
+    assert reset <= CLIENTS, load.outcomes
 
 
 def test_new_weights_serve_everywhere_or_nowhere(start_server, tmp_path):
