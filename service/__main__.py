@@ -19,7 +19,7 @@ from functools import partial
 import uvicorn
 
 from service import cpu
-from service.app import create_app
+from service.app import Application, create_app
 from service.logs import configure_logging
 from service.peers import Peers
 from service.protocol import PredictProtocol
@@ -40,7 +40,7 @@ def main() -> None:
     ).parse_args()
     try:
         settings = Settings.from_env(os.environ)
-        create_app(settings)  # says what is wrong once, and not once for each worker
+        app = create_app(settings)
     except InvalidSetting as error:
         sys.exit(f"rust-ml-api: {error}")
     configure_logging(settings)
@@ -54,16 +54,21 @@ def main() -> None:
         "%d worker(s), each computing with %d thread(s) (%s)", plan.workers, plan.threads, plan.reason
     )
     if plan.workers == 1:
-        serve(settings)
+        serve(settings, app)
     else:
         with bind(settings) as listener:
-            sys.exit(Workers(plan.workers, listener, partial(serve, settings)).run())
+            sys.exit(Workers(plan.workers, listener, partial(work, settings)).run())
 
 
-def serve(settings: Settings, peers: Peers | None = None, listener: socket.socket | None = None) -> None:
+def work(settings: Settings, peers: Peers, listener: socket.socket) -> None:
+    """Be one of several workers, with an application of its own."""
+    serve(settings, create_app(settings, peers), listener)
+
+
+def serve(settings: Settings, app: Application, listener: socket.socket | None = None) -> None:
     """Be one service, on a socket that others may share."""
     config = uvicorn.Config(
-        create_app(settings, peers),
+        app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",

@@ -140,12 +140,9 @@ class Peers(Collector):
 
     def _others(self) -> dict[int, tuple[float, bool]]:
         """Return when the other workers last said something, and whether they are stuck, by place."""
-        notes = {place: Note.decode(note) for place, note in enumerate(self._board.notes())}
-        return {
-            place: (note.at, note.stuck)
-            for place, note in notes.items()
-            if place != self._place and note.at is not None
-        }
+        places = enumerate(self._board.notes())
+        notes = {place: Note.decode(note) for place, note in places if place != self._place}
+        return {place: (note.at, note.stuck) for place, note in notes.items() if note.at is not None}
 
 
 def is_served(board: Board) -> bool:
