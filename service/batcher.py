@@ -225,13 +225,16 @@ class Batcher:
         reply = self._loop.create_future()
         self._waiting.append(_Request(image, reply, time.monotonic(), abandoned))
         if self._running is None and not self._start_scheduled:
-            # At the end of this turn of the loop: all who arrive in it share a batch.
-            self._start_scheduled = True
-            self._loop.call_soon(self._start)
+            self._schedule_start()
         if not self._sweep_scheduled:
             self._sweep_scheduled = True
             self._loop.call_later(SWEEP_SECONDS, self._sweep)
         return reply
+
+    def _schedule_start(self) -> None:
+        # After the next look at the sockets: all who have sent something by then share the batch.
+        self._start_scheduled = True
+        self._loop.call_soon(self._start)
 
     def _start(self) -> None:
         """Give the model all that wait, up to the batch limit."""
@@ -303,7 +306,7 @@ class Batcher:
                 seconds=seconds,
             )
         finally:  # whatever becomes of the books, the queue goes on
-            self._start()
+            self._schedule_start()
 
     def _sweep(self) -> None:
         """Look over the requests that have waited for long, oldest first; most never meet this."""
