@@ -53,10 +53,10 @@ def main() -> None:
     logger.info(
         "%d worker(s), each computing with %d thread(s) (%s)", plan.workers, plan.threads, plan.reason
     )
-    if plan.workers == 1:
-        serve(settings, app)
-    else:
-        with bind(settings) as listener:
+    with bind(settings) as listener:
+        if plan.workers == 1:
+            serve(settings, app, listener)
+        else:
             sys.exit(Workers(plan.workers, listener, partial(work, settings)).run())
 
 
@@ -65,7 +65,7 @@ def work(settings: Settings, peers: Peers, listener: socket.socket) -> None:
     serve(settings, create_app(settings, peers), listener)
 
 
-def serve(settings: Settings, app: Application, listener: socket.socket | None = None) -> None:
+def serve(settings: Settings, app: Application, listener: socket.socket) -> None:
     """Be one service, on a socket that others may share."""
     config = uvicorn.Config(
         app,
@@ -81,7 +81,7 @@ def serve(settings: Settings, app: Application, listener: socket.socket | None =
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
     )
-    Server(config).run(sockets=[listener] if listener else None)
+    Server(config).run(sockets=[listener])
 
 
 def bind(settings: Settings) -> socket.socket:

@@ -32,6 +32,10 @@ LARGEST = ("model_info",)
 # What still counts when its worker has ended.
 LASTING = ("counter", "histogram")
 
+# By how many connections, and by what part of them, a worker may be ahead of another without caring: to have
+# clients that stay for one request wait for a balance that is gone at once would cost a fifth of their rate.
+LEAD, LEAD_PART = 4, 8
+
 # How long to wait for others, and how often to look meanwhile.
 FIGURES_SECONDS = 0.5
 OUTCOME_SECONDS = 5.0
@@ -138,6 +142,26 @@ class Peers(Collector):
             await asyncio.sleep(LOOK_SECONDS)
         return True
 
+    def take_part(self, connections: int) -> None:
+        """Let the others know that this worker takes connections, and how many it has."""
+        self._board.show(self._place, 1 + connections)
+
+    def is_our_turn(self, connections: int) -> bool:
+        """Whether to take another connection, having so many: no other worker has clearly fewer."""
+        self.take_part(connections)
+        fewest = min((shown - 1 for shown in self._others_shown() if shown), default=connections)
+        return connections <= fewest + LEAD + fewest // LEAD_PART
+
+    def take_no_part(self) -> bool:
+        """Let the others know that this worker takes no more connections; return whether any of them does."""
+        self._board.show(self._place, 0)
+        return any(self._others_shown())
+
+    def _others_shown(self) -> list[int]:
+        shown = self._board.shown()
+        del shown[self._place]
+        return shown
+
     def _others(self) -> dict[int, tuple[float, bool]]:
         """Return when the other workers last said something, and whether they are stuck, by place."""
         places = enumerate(self._board.notes())
@@ -154,6 +178,7 @@ def bury(board: Board, place: int) -> None:
     """Note that the worker in this place has ended, and keep what it has counted."""
     families = [family for family in Note.decode(board.read(place)).families if family[2] in LASTING]
     board.say(place, *[0] * WORDS)
+    board.show(place, 0)
     board.pin(place, Note(None, False, families).encode())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
 import time
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from service.app import TELL_SECONDS, Service
+from service.listener import Listener
 from service.protocol import PredictProtocol
 
 logger = logging.getLogger(__name__)
@@ -34,10 +34,14 @@ class Server(uvicorn.Server):
     """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, and say so also where the socket was made before."""
-        await super().startup(sockets)
-        if sockets:
-            self._log_started_message(sockets)
+        """Start as uvicorn does, but leave the one socket to the listener."""
+        assert sockets is not None
+        await super().startup([])
+        connections, peers = self.server_state.connections, self._service.peers
+        self._listener = Listener(sockets[0], self._protocol, lambda: peers.is_our_turn(len(connections)))
+        self._listener.open()
+        peers.take_part(connections=0)
+        self._log_started_message(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -63,10 +67,11 @@ class Server(uvicorn.Server):
         edge = self._service.edge
         edge.draining, edge.last_served = True, began
         logger.info("draining: the health check fails, and connections end with their next answer")
-        if not await self._quiet_by(began + allowed * LISTENING_SHARE):
+        quiet = await self._quiet_by(began + allowed * LISTENING_SHARE)
+        await self._listener.close(for_good=not self._service.peers.take_no_part())
+        if not quiet:
             # They come without a pause, and nothing sends them elsewhere: it has to end all the same. Whoever
             # is connected by now gets the time for one more request.
-            await self._stop_listening()
             await self._quiet_by(began + 2 * allowed * LISTENING_SHARE)
         rest = allowed - (time.perf_counter() - began)
         self.config.timeout_graceful_shutdown = max(1, int(rest))
@@ -83,21 +88,6 @@ class Server(uvicorn.Server):
             if not edge.in_flight and time.perf_counter() - edge.last_served > QUIET_SECONDS:
                 return True
         return self.force_exit
-
-    async def _stop_listening(self) -> None:
-        """Close the listeners; what the kernel has taken for them is accepted first, not reset."""
-        loop = asyncio.get_running_loop()
-        left = []
-        for server in self.servers:
-            for listener in server.sockets:
-                with socket.socket(fileno=os.dup(listener.fileno())) as queue:
-                    queue.setblocking(False)
-                    with contextlib.suppress(BlockingIOError):
-                        while True:
-                            left.append(queue.accept()[0])
-            server.close()
-        for connection in left:
-            await loop.connect_accepted_socket(self._protocol, connection)
 
     @property
     def _service(self) -> Service:

@@ -3,8 +3,7 @@
 Python runs one thread at a time, and the network is the smaller part of what a prediction costs: a second
 CPU is of use to a second process only. Each worker is a whole service, with a queue and a model of its own,
 forked from a parent that has imported everything, so that PyTorch is in memory once. All accept from one
-socket, which those who have time do sooner than those who are busy. ``service.peers`` makes their figures
-one.
+socket, each its share (``service.listener``), and ``service.peers`` makes their figures one.
 
 The parent serves nobody. It passes signals on, and puts a new worker in the place of one that dies.
 """

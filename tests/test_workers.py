@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -18,7 +21,7 @@ from tests.server import Server
 from tests.test_metrics import labelled, scrape
 from tests.test_reload import ConfigMap, good, messages, predict, reloads, until
 from tests.test_reload import Load as Asking
-from tests.test_rolling import CLIENTS, GRACE_SECONDS
+from tests.test_rolling import GRACE_SECONDS
 from tests.test_rolling import Load as KeptAndOneShot
 
 ANSWERED = labelled("http_requests_total", route="/predict", method="POST", status="200")
@@ -57,6 +60,7 @@ def test_a_scrape_counts_for_all_of_them(start_server):
 
 def test_a_worker_that_dies_is_replaced_and_what_it_counted_stays(start_server):
     server = start_server(WORKERS=2)
+    until(lambda: len(messages(server, "INFO", "serving mnist-cnn")) == 2, "both serve")
     ask(server, 40)
     assert scrape(server)[ANSWERED] == 40
     before = workers(server)
@@ -102,12 +106,43 @@ def test_a_restart_loses_nothing(start_server):
         time.sleep(0.3)
         assert server.terminate(GRACE_SECONDS) == 0
 
-    # Who knocks at the very moment in which the last worker closes the port meets a reset, not a refusal.
-    reset = sum(count for outcome, count in load.outcomes.items() if "reset" in outcome)
-    late = {outcome for outcome in load.outcomes if "refused" in outcome or "reset" in outcome}
+    late = {outcome for outcome in load.outcomes if "refused" in outcome}
     assert load.outcomes["200"] > 0
     assert load.outcomes.keys() - late == {"200"}, load.outcomes
-    assert reset <= CLIENTS, load.outcomes
+
+
+def test_each_takes_its_share_of_the_connections(start_server):
+    server = start_server(WORKERS=2)
+    until(lambda: len(messages(server, "INFO", "Uvicorn running")) == 2, "both have joined")
+    address = urlsplit(server.url)
+    before = [sockets(pid) for pid in workers(server)]
+
+    with contextlib.ExitStack() as clients:
+
+        def connect(times: int) -> list[int]:
+            total = sum(taken(server, before)) + times
+            for _ in range(times):
+                clients.enter_context(socket.create_connection((address.hostname, address.port)))
+            until(lambda: sum(taken(server, before)) == total, "all are taken")
+            return taken(server, before)
+
+        asleep = workers(server)[0]
+        os.kill(asleep, signal.SIGSTOP)
+        try:
+            assert connect(30) == [0, 30]
+        finally:
+            os.kill(asleep, signal.SIGCONT)
+        assert min(connect(30)) >= 20, taken(server, before)
+
+
+def taken(server: Server, before: list[int]) -> list[int]:
+    """How many connections each worker has taken."""
+    return [sockets(pid) - count for pid, count in zip(workers(server), before, strict=True)]
+
+
+def sockets(pid: int) -> int:
+    """How many sockets a process has."""
+    return sum(str(link.readlink()).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def test_new_weights_serve_everywhere_or_nowhere(start_server, tmp_path):
