@@ -56,6 +56,7 @@ class PredictProtocol(HttpToolsProtocol):
         app: Any = self.config.app
         self._service = app.state.service
         self._reading = NOTHING
+        self._ended = False
         self._sized: object = None
         self._size = 0
         self._stage: tuple[Stage, object] | None = None
@@ -82,6 +83,7 @@ class PredictProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Answer, now that the body is whole."""
         self._reading = NOTHING
+        self._ended = True
         cycle = self.cycle
         if not isinstance(cycle, _Exchange):
             super().on_message_complete()
@@ -101,9 +103,11 @@ class PredictProtocol(HttpToolsProtocol):
             if len(self._unheard) > MAX_BODY_BYTES:
                 self.flow.pause_reading()
             return
+        self._ended = False
         HttpToolsProtocol.data_received(self, data)
         if self._reading:
-            self._measure(len(data))
+            # What came with the end of another message may be mostly that one's.
+            self._measure(0 if self._ended else len(data))
 
     def step_back(self) -> None:
         """Having been refused for want of room, keep what comes unread if it is the turnstile's turn."""

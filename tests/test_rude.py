@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import socket
 import threading
 import time
@@ -181,6 +182,21 @@ def test_what_has_no_end_is_ended(connect, start, piece):
 
     assert flood(connection, piece, 1 << 30) < 1 << 30
     assert well(connect)
+
+
+def test_the_start_of_a_head_is_not_blamed_for_the_body_before_it(server, connect):
+    body = b" " * 100_000
+    request = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    connection = connect()
+    server.process.send_signal(signal.SIGSTOP)  # so that it finds all of it at once
+    try:
+        connection.sendall(request + HEALTH[:10])
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+
+    assert read_answers(connection, 1)[0][0] == 415
+    connection.sendall(HEALTH[10:])
+    assert read_answers(connection, 1)[0][0] == 200
 
 
 def test_headers_over_the_limit_get_a_431(connect):
