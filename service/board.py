@@ -1,7 +1,7 @@
 """A notice board that processes share: memory mapped before they are forked, without a name or a file.
 
-Each process has a place, in which it alone writes: a note that all can read, a number that it shows, and the
-last few words, of 64 bits each, that it had to say. A bell at each place asks for a fresh note. Nobody waits
+Each process has a place, in which it alone writes: a note that all can read, a few numbers that it shows, and
+the last words, of 64 bits each, that it had to say. A bell at each place asks for a fresh note. Nobody waits
 for anybody: a note that is read while it is written fails its checksum and is read again, and a number or a
 word is written in one piece.
 """
@@ -15,10 +15,11 @@ import zlib
 
 # Pages that no note has reached take no memory.
 PLACE_BYTES = 1 << 20
-# Of a place: the words, the newest first; the number; the length and the CRC-32 of the note; then the note.
+# Of a place: the words, the newest first; the numbers; the length and the CRC-32 of the note; then the note.
 WORDS = 4
+NUMBERS = 3
 WORD_BYTES = 8
-HEAD_AT = (WORDS + 1) * WORD_BYTES
+HEAD_AT = (WORDS + NUMBERS) * WORD_BYTES
 HEAD = struct.Struct("<II")
 NOTE_AT = HEAD_AT + HEAD.size
 TRIES = 100
@@ -74,13 +75,14 @@ class Board:
         starts = [place * PLACE_BYTES // WORD_BYTES for place in self._places]
         return [self._words[start : start + WORDS].tolist() for start in starts]
 
-    def show(self, place: int, number: int) -> None:
-        """Show a number below 2**64 in a place, instead of the one that was there."""
-        self._words[place * PLACE_BYTES // WORD_BYTES + WORDS] = number
+    def show(self, place: int, which: int, number: int) -> None:
+        """Show a number below 2**64 in a place, as one of its few, instead of the one that was there."""
+        self._words[place * PLACE_BYTES // WORD_BYTES + WORDS + which] = number
 
-    def shown(self) -> list[int]:
-        """Return the number in each place; 0 where none was shown."""
-        return [self._words[place * PLACE_BYTES // WORD_BYTES + WORDS] for place in self._places]
+    def shown(self, which: int) -> list[int]:
+        """Return that number of each place; 0 where none was shown."""
+        starts = [place * PLACE_BYTES // WORD_BYTES for place in self._places]
+        return [self._words[start + WORDS + which] for start in starts]
 
     def ring(self, place: int) -> None:
         """Ask the process in a place for a fresh note."""

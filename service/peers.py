@@ -13,7 +13,6 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import orjson
@@ -32,6 +31,10 @@ LARGEST = ("model_info",)
 # What still counts when its worker has ended.
 LASTING = ("counter", "histogram")
 
+# The numbers that a worker shows: when it was last heard of, in nanoseconds on the monotonic clock, which all
+# processes share (0: it is not there); whether it is stuck; and, while it takes any, its connections and 1.
+AT, STUCK, CONNECTIONS = range(3)
+
 # By how many connections, and by what part of them, a worker may be ahead of another without caring: to have
 # clients that stay for one request wait for a balance that is gone at once would cost a fifth of their rate.
 LEAD, LEAD_PART = 4, 8
@@ -42,31 +45,13 @@ OUTCOME_SECONDS = 5.0
 LOOK_SECONDS = 0.002
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What a worker says of itself."""
-
-    at: float | None  # on the monotonic clock, which all processes share; None: the worker has ended
-    stuck: bool
-    families: list[Family]
-
-    def encode(self) -> bytes:
-        """Return the note as JSON."""
-        return orjson.dumps([self.at, self.stuck, self.families])
-
-    @classmethod
-    def decode(cls, content: bytes) -> Note:
-        """Read what ``encode`` gave; of an empty place, that nobody is there."""
-        return cls(*orjson.loads(content)) if content else cls(None, False, [])
-
-
 class Peers(Collector):
     """A worker's view of all; ``registry`` exposes what they have counted together."""
 
     def __init__(self, board: Board, place: int) -> None:
         self._board = board
         self._place = place
-        self._before = Note.decode(board.read(place)).families
+        self._before = _decode(board.read(place))
         self._figures = CollectorRegistry()
         self._is_stuck: Callable[[], bool] = lambda: False
         self.registry = CollectorRegistry()
@@ -85,10 +70,16 @@ class Peers(Collector):
             asyncio.get_running_loop().add_reader(self._board.bells[self._place], self._answer)
 
     def tell(self) -> None:
-        """Pin up how this worker gets on, and what it has counted."""
+        """Let the others know how this worker gets on, and what it has counted."""
+        if self._board.bells:
+            self._pin()
+
+    def _pin(self) -> None:
         own = [_family(metric) for metric in self._figures.collect()]
         families = _merged([self._before, own]) if self._before else own
-        self._board.pin(self._place, Note(time.monotonic(), self._is_stuck(), families).encode())
+        self._board.pin(self._place, orjson.dumps(families))
+        self._board.show(self._place, STUCK, self._is_stuck())
+        self._board.show(self._place, AT, time.monotonic_ns())
 
     def _answer(self) -> None:
         os.eventfd_read(self._board.bells[self._place])
@@ -96,24 +87,24 @@ class Peers(Collector):
 
     def any_stuck(self, silence_seconds: float) -> bool:
         """Whether another worker doesn't get on, or has not been heard of for so long."""
-        oldest = time.monotonic() - silence_seconds
-        return any(stuck or at < oldest for at, stuck in self._others().values())
+        silent = time.monotonic_ns() - silence_seconds * 1e9
+        return any(at and at < silent for at in self._of_others(AT)) or any(self._of_others(STUCK))
 
     async def gather(self) -> None:
         """Have the others pin up their figures of now; one that is slow to do so counts with its last."""
-        asked = time.monotonic()
-        for place in self._others():
-            self._board.ring(place)
-        while time.monotonic() < asked + FIGURES_SECONDS:
-            if all(at >= asked for at, _ in self._others().values()):
+        asked = time.monotonic_ns()
+        for place, at in enumerate(self._board.shown(AT)):
+            if at and place != self._place:
+                self._board.ring(place)
+        while time.monotonic_ns() < asked + FIGURES_SECONDS * 1e9:
+            if all(at == 0 or at >= asked for at in self._of_others(AT)):
                 return
             await asyncio.sleep(LOOK_SECONDS)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of all workers, added up, as the client library asks of a collector."""
-        self.tell()
-        notes = map(Note.decode, self._board.notes())
-        for name, help_, type_, samples in _merged(note.families for note in notes):
+        self._pin()
+        for name, help_, type_, samples in _merged(map(_decode, self._board.notes())):
             metric = Metric(name, help_, type_)
             for sample in samples:
                 metric.add_sample(*sample)
@@ -144,42 +135,43 @@ class Peers(Collector):
 
     def take_part(self, connections: int) -> None:
         """Let the others know that this worker takes connections, and how many it has."""
-        self._board.show(self._place, 1 + connections)
+        self._board.show(self._place, CONNECTIONS, connections + 1)
 
     def is_our_turn(self, connections: int) -> bool:
         """Whether to take another connection, having so many: no other worker has clearly fewer."""
         self.take_part(connections)
-        fewest = min((shown - 1 for shown in self._others_shown() if shown), default=connections)
+        others = [shown - 1 for shown in self._of_others(CONNECTIONS) if shown]
+        fewest = min(others, default=connections)
         return connections <= fewest + LEAD + fewest // LEAD_PART
 
     def take_no_part(self) -> bool:
         """Let the others know that this worker takes no more connections; return whether any of them does."""
-        self._board.show(self._place, 0)
-        return any(self._others_shown())
+        self._board.show(self._place, CONNECTIONS, 0)
+        return any(self._of_others(CONNECTIONS))
 
-    def _others_shown(self) -> list[int]:
-        shown = self._board.shown()
+    def _of_others(self, which: int) -> list[int]:
+        shown = self._board.shown(which)
         del shown[self._place]
         return shown
-
-    def _others(self) -> dict[int, tuple[float, bool]]:
-        """Return when the other workers last said something, and whether they are stuck, by place."""
-        places = enumerate(self._board.notes())
-        notes = {place: Note.decode(note) for place, note in places if place != self._place}
-        return {place: (note.at, note.stuck) for place, note in notes.items() if note.at is not None}
 
 
 def is_served(board: Board) -> bool:
     """Whether any worker has said that it is there, and has not ended since."""
-    return any(Note.decode(note).at is not None for note in board.notes())
+    return any(board.shown(AT))
 
 
 def bury(board: Board, place: int) -> None:
     """Note that the worker in this place has ended, and keep what it has counted."""
-    families = [family for family in Note.decode(board.read(place)).families if family[2] in LASTING]
+    for which in (AT, STUCK, CONNECTIONS):
+        board.show(place, which, 0)
     board.say(place, *[0] * WORDS)
-    board.show(place, 0)
-    board.pin(place, Note(None, False, families).encode())
+    lasting = [family for family in _decode(board.read(place)) if family[2] in LASTING]
+    board.pin(place, orjson.dumps(lasting))
+
+
+def _decode(note: bytes) -> list[Family]:
+    families: list[Family] = orjson.loads(note) if note else []
+    return families
 
 
 def _family(metric: Metric) -> Family:
