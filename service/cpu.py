@@ -57,6 +57,17 @@ def plan(
     return Plan(workers, threads, f"{source}: {limit:g} CPUs")
 
 
+def settle(place: int, workers: int) -> None:
+    """Keep this worker to a CPU of its own, if there are just as many CPUs as workers.
+
+    Its two threads take turns most of the time; on one CPU they find each other's data in the cache. Where
+    there are more CPUs, the kernel knows better which of them are free.
+    """
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) == workers:
+        os.sched_setaffinity(0, {cpus[place]})
+
+
 def _quota(root: Path) -> tuple[float | None, str]:
     try:
         quota, period = (root / "cpu.max").read_text().split()

@@ -23,6 +23,7 @@ from multiprocessing import connection
 from multiprocessing.context import ForkProcess
 from typing import TypeAlias
 
+from service import cpu
 from service.board import Board
 from service.peers import Peers, bury, is_served
 
@@ -41,6 +42,7 @@ class Workers:
     """A parent and its workers, from the start of the first to the end of the last."""
 
     def __init__(self, count: int, listener: socket.socket, serve: Serve) -> None:
+        self._count = count
         self._listener = listener
         self._serve = serve
         self._board = Board(count)
@@ -89,6 +91,7 @@ class Workers:
         # A terminal's Ctrl-C reaches the whole group; the parent is the one to pass it on, once.
         os.setpgid(0, 0)
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # nobody is left behind
+        cpu.settle(place, self._count)
         self._serve(Peers(self._board, place), self._listener)
 
     def _pass_on(self, number: int) -> None:

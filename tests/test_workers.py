@@ -219,6 +219,24 @@ def test_a_port_that_is_taken_stops_all(live_server):
     assert tried.stderr.startswith(f"rust-ml-api: cannot listen on 127.0.0.1 port {port}: ")
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_each_has_a_cpu_of_its_own_if_there_are_just_as_many(start_server, count):
+    all_cpus = os.sched_getaffinity(0)
+    two = set(sorted(all_cpus)[:2])
+    if len(two) < 2:
+        pytest.skip("this takes two CPUs")
+    os.sched_setaffinity(0, two)
+    try:
+        server = start_server(WORKERS=count)
+    finally:
+        os.sched_setaffinity(0, all_cpus)
+    until(lambda: len(messages(server, "INFO", "Uvicorn running")) == count, "all have joined")
+
+    given = [os.sched_getaffinity(pid) for pid in workers(server)]
+
+    assert given == ([{cpu} for cpu in sorted(two)] if count == 2 else [two] * 3)
+
+
 def test_nobody_outlives_the_parent(start_server):
     server = start_server(WORKERS=2)
     pids = workers(server)
