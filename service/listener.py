@@ -71,8 +71,9 @@ class Listener:
         if self._pause is not None:
             self._pause.cancel()
         if for_good:
-            while self._accept():
-                pass
+            with contextlib.suppress(OSError):  # no descriptors are left: nothing more can be done for them
+                while self._accept():
+                    pass
         self._socket.close()
 
     def _listen(self) -> None:

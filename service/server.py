@@ -67,18 +67,17 @@ class Server(uvicorn.Server):
         edge = self._service.edge
         edge.draining, edge.last_served = True, began
         logger.info("draining: the health check fails, and connections end with their next answer")
-        quiet = await self._quiet_by(began + allowed * LISTENING_SHARE)
+        await self._quiet_by(began + allowed * LISTENING_SHARE)
+        # Where they come without a pause, as nothing sends them elsewhere, it has to end all the same.
+        # Whoever is connected by now gets the time for one more request.
         await self._listener.close(for_good=not self._service.peers.take_no_part())
-        if not quiet:
-            # They come without a pause, and nothing sends them elsewhere: it has to end all the same. Whoever
-            # is connected by now gets the time for one more request.
-            await self._quiet_by(began + 2 * allowed * LISTENING_SHARE)
+        await self._quiet_by(began + 2 * allowed * LISTENING_SHARE)
         rest = allowed - (time.perf_counter() - began)
         self.config.timeout_graceful_shutdown = max(1, int(rest))
         await super().shutdown(sockets)
 
-    async def _quiet_by(self, deadline: float) -> bool:
-        """Serve until nobody has been served for a while; whether that was before the deadline."""
+    async def _quiet_by(self, deadline: float) -> None:
+        """Serve until nobody has been served for a while, or to the deadline."""
         edge = self._service.edge
         counter = 0
         while not self.force_exit and time.perf_counter() < deadline:
@@ -86,8 +85,7 @@ class Server(uvicorn.Server):
             counter += 1
             await self.on_tick(counter)
             if not edge.in_flight and time.perf_counter() - edge.last_served > QUIET_SECONDS:
-                return True
-        return self.force_exit
+                return
 
     @property
     def _service(self) -> Service:
