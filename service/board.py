@@ -19,6 +19,7 @@ PLACE_BYTES = 1 << 20
 WORDS = 4
 NUMBERS = 3
 WORD_BYTES = 8
+PLACE_WORDS = PLACE_BYTES // WORD_BYTES
 HEAD_AT = (WORDS + NUMBERS) * WORD_BYTES
 HEAD = struct.Struct("<II")
 NOTE_AT = HEAD_AT + HEAD.size
@@ -65,24 +66,23 @@ class Board:
 
     def say(self, place: int, *words: int) -> None:
         """Add numbers below 2**64 to what was said in a place; the oldest are forgotten."""
-        start = place * PLACE_BYTES // WORD_BYTES
+        start = place * PLACE_WORDS
         said = (*reversed(words), *self._words[start : start + WORDS])[:WORDS]
         for offset in reversed(range(WORDS)):  # the newest last: whoever reads meanwhile misses none
             self._words[start + offset] = said[offset]
 
     def said(self) -> list[list[int]]:
         """Return what was said in each place last, the newest first; 0 where there is no more."""
-        starts = [place * PLACE_BYTES // WORD_BYTES for place in self._places]
+        starts = [place * PLACE_WORDS for place in self._places]
         return [self._words[start : start + WORDS].tolist() for start in starts]
 
     def show(self, place: int, which: int, number: int) -> None:
         """Show a number below 2**64 in a place, as one of its few, instead of the one that was there."""
-        self._words[place * PLACE_BYTES // WORD_BYTES + WORDS + which] = number
+        self._words[place * PLACE_WORDS + WORDS + which] = number
 
     def shown(self, which: int) -> list[int]:
         """Return that number of each place; 0 where none was shown."""
-        starts = [place * PLACE_BYTES // WORD_BYTES for place in self._places]
-        return [self._words[start + WORDS + which] for start in starts]
+        return self._words[WORDS + which :: PLACE_WORDS].tolist()
 
     def ring(self, place: int) -> None:
         """Ask the process in a place for a fresh note."""

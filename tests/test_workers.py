@@ -106,9 +106,9 @@ def test_a_restart_loses_nothing(start_server):
         time.sleep(0.3)
         assert server.terminate(GRACE_SECONDS) == 0
 
-    late = {outcome for outcome in load.outcomes if "refused" in outcome}
+    refused = {outcome for outcome in load.outcomes if "refused" in outcome}
     assert load.outcomes["200"] > 0
-    assert load.outcomes.keys() - late == {"200"}, load.outcomes
+    assert load.outcomes.keys() - refused == {"200"}, load.outcomes
 
 
 def test_each_takes_its_share_of_the_connections(start_server):
