@@ -22,6 +22,8 @@ BACKLOG = 2048
 STEP_BACK_SECONDS = 0.001
 # After an error, most often for want of file descriptors: those who knock wait in the kernel meanwhile.
 RECOVER_SECONDS = 0.1
+# How often to say so.
+COMPLAIN_SECONDS = 10.0
 # In which a client that has been let in by the kernel says so.
 ROUND_TRIP_SECONDS = 0.1
 
@@ -49,6 +51,7 @@ class Listener:
         self._is_our_turn = is_our_turn
         self._loop = asyncio.get_running_loop()
         self._stepped_back = False
+        self._quiet_until = 0.0
         self._pause: asyncio.TimerHandle | None = None
         self._greetings: set[asyncio.Task[object]] = set()
 
@@ -89,7 +92,9 @@ class Listener:
         try:
             self._accept()
         except OSError as error:
-            logger.error("cannot accept a connection: %s", error)
+            if self._loop.time() >= self._quiet_until:
+                logger.error("cannot accept a connection: %s", error)
+                self._quiet_until = self._loop.time() + COMPLAIN_SECONDS
             self._step_back(RECOVER_SECONDS)
 
     def _step_back(self, seconds: float) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
+import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -212,3 +215,26 @@ def test_when_memory_is_short_requests_fail_alone(start_server):
     resource.prlimit(server.process.pid, resource.RLIMIT_DATA, before)
     assert health(server) == 200
     assert server.terminate() == 0
+
+
+def test_when_descriptors_are_short_newcomers_wait_and_the_log_is_not_flooded(start_server):
+    server = start_server()
+    address = urlsplit(server.url)
+    descriptors = Path(f"/proc/{server.process.pid}/fd")
+    limit = len(list(descriptors.iterdir())) + 4
+
+    def complaints() -> int:
+        return [line["message"].partition(":")[0] for line in server.lines()].count(
+            "cannot accept a connection"
+        )
+
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    with contextlib.ExitStack() as clients:
+        for _ in range(8):
+            clients.enter_context(socket.create_connection((address.hostname, address.port)))
+        until(complaints)
+        time.sleep(0.5)
+        assert complaints() == 1
+
+    assert health(server) == 200
+    assert post(server, SEVEN).json()["digit"] == 7
