@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import weights
-from tests.test_faults import ONES, Moody, seen, until
+from tests.test_faults import ONES, Moody, computes, until
 from tests.test_predict import ZEROS, post
 from tests.test_protocol import ENTIRE, read_answers
 
@@ -63,7 +63,7 @@ def test_a_jump_of_the_clock_changes_no_deadline(start_server, tmp_path, jump):
         with socket.create_connection((address.hostname, address.port), timeout=30) as half:
             half.sendall(ENTIRE[:30])
             hangs = pool.submit(wait_for, ONES)
-            until(lambda: seen(server, "http_requests_in_flight 2.0", "inference_queue_depth 0.0"))
+            until(lambda: computes(server))
             waits = pool.submit(wait_for, ZEROS)
 
             clock.write_text("+0")

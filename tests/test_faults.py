@@ -68,13 +68,18 @@ def seen(server: Server, *lines: str) -> bool:
     return set(lines) <= set(requests.get(f"{server.url}/metrics", timeout=5).text.splitlines())
 
 
+def computes(server: Server) -> bool:
+    """Whether the model has taken the only request there is; the other one in flight is this question."""
+    return seen(server, "http_requests_in_flight 2.0", "inference_queue_depth 0.0")
+
+
 def test_a_model_that_hangs_fails_the_health_check_and_strands_nobody(start_server, moody):
     server = start_server(MODEL_PATH=moody, QUEUE_TIMEOUT_SECONDS=0.5, STALL_TIMEOUT_SECONDS=1)
     assert post(server, {"image": ZEROS}).status_code == 200
 
     with ThreadPoolExecutor(8) as pool:
         hung = pool.submit(post, server, {"image": ONES})
-        until(lambda: seen(server, "http_requests_in_flight 2.0", "inference_queue_depth 0.0"))
+        until(lambda: computes(server))
         waiting = [pool.submit(post, server, {"image": ZEROS}) for _ in range(7)]
         answers = [future.result().json() for future in (hung, *waiting)]
 
@@ -94,7 +99,7 @@ def test_a_model_whose_thread_dies_fails_the_health_check_and_strands_nobody(tmp
 
         with ThreadPoolExecutor(8) as pool:
             last = pool.submit(post, server, {"image": ONES})
-            until(lambda: seen(server, "http_requests_in_flight 2.0", "inference_queue_depth 0.0"))
+            until(lambda: computes(server))
             waiting = [pool.submit(post, server, {"image": ZEROS}) for _ in range(7)]
             until(lambda: seen(server, "inference_queue_depth 7.0"))
             (tmp_path / "die").touch()

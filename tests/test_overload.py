@@ -18,7 +18,7 @@ import torch
 from benchmarks.drive import Load, drive, write_bodies
 from service.turnstile import REFUSED_PER_TURN
 from tests import weights
-from tests.test_faults import Moody, seen, until
+from tests.test_faults import Moody, computes, seen, until
 from tests.test_protocol import BODY, CHUNKED, ENTIRE, HEALTH, read_answers
 
 # Ten in `make soak`.
@@ -206,7 +206,7 @@ def test_what_is_sent_after_a_refusal_is_answered_in_its_turn(start_server, tmp_
             for _ in range(3)
         )
         running.sendall(hung)
-        until(lambda: seen(server, "http_requests_in_flight 2.0", "inference_queue_depth 0.0"))
+        until(lambda: computes(server))
         waiting.sendall(ENTIRE)
         until(lambda: seen(server, "inference_queue_depth 1.0"))
         for _ in range(2):
