@@ -5,20 +5,10 @@ from __future__ import annotations
 import math
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
-MAX_WORKERS, MAX_THREADS = 4, 4
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a service uses its CPUs."""
-
-    workers: int  # processes that serve
-    threads: int  # that compute a batch, in each worker
-    reason: str  # where the number of CPUs is from
+MAX_THREADS = 4
 
 
 def cpu_limit(cgroup_root: Path = CGROUP_ROOT) -> tuple[float, str]:
@@ -35,37 +25,20 @@ def cpu_limit(cgroup_root: Path = CGROUP_ROOT) -> tuple[float, str]:
     return affinity, "CPU affinity"
 
 
-def plan(
-    limit: float | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
-    cgroup_root: Path = CGROUP_ROOT,
-) -> Plan:
-    """Return how to use the CPUs: what is given stands, and the rest follows from the limit.
+def plan_threads(
+    limit: float | None = None, threads: int | None = None, cgroup_root: Path = CGROUP_ROOT
+) -> tuple[int, str]:
+    """Return how many threads compute a batch, and where the number of CPUs is from.
 
-    A worker for each CPU, as each is busy with much that only one thread of a process can do at a time. Where
-    there are more CPUs than workers, each worker leaves one to its event loop and computes on the others:
+    What is given stands. Otherwise one CPU is left to the event loop, and at most four threads compute:
     kernels this small wait for each other longer than they compute once they are cut in many parts.
     """
     source = "CPU_LIMIT"
     if limit is None:
         limit, source = cpu_limit(cgroup_root)
-    if workers is None:
-        workers = min(max(1, math.floor(limit)), MAX_WORKERS) if sys.platform == "linux" else 1
     if threads is None:
-        threads = min(max(1, math.floor(limit / workers) - 1), MAX_THREADS)
-    return Plan(workers, threads, f"{source}: {limit:g} CPUs")
-
-
-def settle(place: int, workers: int) -> None:
-    """Keep this worker to a CPU of its own, if there are just as many CPUs as workers.
-
-    Its two threads take turns most of the time; on one CPU they find each other's data in the cache. Where
-    there are more CPUs, the kernel knows better which of them are free.
-    """
-    cpus = sorted(os.sched_getaffinity(0))
-    if len(cpus) == workers:
-        os.sched_setaffinity(0, {cpus[place]})
+        threads = min(max(1, math.floor(limit) - 1), MAX_THREADS)
+    return threads, f"{source}: {limit:g} CPUs"
 
 
 def _quota(root: Path) -> tuple[float | None, str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging.config
 import sys
 
-from service.settings import Settings
 
+def configure_logging(*, level: str, log_format: str) -> None:
+    """Send every logger's lines to stdout, from this level on.
 
-def configure_logging(settings: Settings) -> None:
-    """Send every logger's lines to stdout, in the format and from the level that the settings ask for."""
-    json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stdout.isatty())
+    ``log_format`` is json, text, or auto: text on a terminal, JSON elsewhere.
+    """
+    json = log_format == "json" or (log_format == "auto" and not sys.stdout.isatty())
     logging.config.dictConfig(
         {
             "version": 1,
@@ -32,6 +33,6 @@ def configure_logging(settings: Settings) -> None:
             },
             # It has a line for every change in the folder of the weights, whatever became of it.
             "loggers": {"watchfiles": {"level": "WARNING"}},
-            "root": {"level": settings.log_level.upper(), "handlers": ["stdout"]},
+            "root": {"level": level.upper(), "handlers": ["stdout"]},
         }
     )

@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 CONFIDENCES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
-INKS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5)
+MEAN_PIXELS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5)
 PENDING_VALUES = 4096
 
 
@@ -38,7 +38,7 @@ class Metrics(Collector):
         self.rejected = PrometheusCounter(
             "requests_rejected", "Requests refused, by problem type.", ["reason"], registry=self.registry
         )
-        self.model = Info("model", "The weights that serve.", registry=self.registry)
+        self._model = Info("model", "The weights that serve.", registry=self.registry)
         self.reloads = PrometheusCounter(
             "model_reloads", "Attempts to load new weights.", ["result"], registry=self.registry
         )
@@ -49,9 +49,13 @@ class Metrics(Collector):
         self._batch_seconds = _Tally(SECONDS)
         self._wait_seconds = _Tally(SECONDS)
         self._confidence = _Tally(CONFIDENCES)
-        self._ink = _Tally(INKS)
+        self._mean_pixel = _Tally(MEAN_PIXELS)
         ProcessCollector(registry=self.registry)
         self.registry.register(self)
+
+    def serving(self, name: str, version: str) -> None:
+        """Say which weights serve from now on."""
+        self._model.info({"name": name, "version": version})
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request, and the time from its head to the end of its answer."""
@@ -62,14 +66,14 @@ class Metrics(Collector):
         self,
         digits: Sequence[int],
         confidences: Sequence[float],
-        inks: Sequence[float],
+        mean_pixels: Sequence[float],
         waits: Sequence[float],
         seconds: float,
     ) -> None:
         """Count a batch: each image's digit, confidence, mean pixel and wait, and the time to compute all."""
         self._predictions.update(digits)
         self._confidence.add(confidences)
-        self._ink.add(inks)
+        self._mean_pixel.add(mean_pixels)
         self._wait_seconds.add(waits)
         self._batch_size.add((len(waits),))
         self._batch_seconds.add((seconds,))
@@ -103,7 +107,7 @@ class Metrics(Collector):
                 self._wait_seconds,
             ),
             ("prediction_confidence", "Probability of the predicted digit.", self._confidence),
-            ("input_mean_ink", "Mean pixel of an image, 0..1.", self._ink),
+            ("input_mean_pixel", "Mean pixel of an image, 0..1.", self._mean_pixel),
         ):
             histogram = HistogramMetricFamily(name, help_)
             histogram.add_metric([], *tally.totals())

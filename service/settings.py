@@ -10,6 +10,10 @@ from typing import Any
 BUNDLED_MODEL = Path(__file__).with_name("weights") / "mnist_cnn.pt"
 
 
+# Settings of earlier versions, and what to do without them.
+REMOVED = {"WORKERS": "each pod runs one process; add replicas instead"}
+
+
 class InvalidSetting(ValueError):
     """An environment variable holds something other than its setting takes."""
 
@@ -36,24 +40,19 @@ class Settings:
     model_path: Path = _setting(BUNDLED_MODEL, "weights file to serve")
     model_sha256: str = _setting("", "refuse a weights file with any other SHA-256 (hex); empty: take any")
     reload_interval_seconds: float = _setting(
-        5.0, "seconds between looks at the weights file where no file events arrive", low=0.1, high=3600
+        5.0, "seconds between checks of the weights file where no file events arrive", low=0.1, high=3600
     )
     cpu_limit: float | None = _setting(
         None, "CPUs this container may use; empty: what its control group says", low=0.001, high=1024
     )
-    workers: int | None = _setting(
-        None, "processes that serve; empty: one for each CPU, 1 to 4", low=1, high=256
-    )
     num_threads: int | None = _setting(
         None,
-        "threads that compute one batch; empty: one less than a worker has CPUs, 1 to 4",
+        "threads that compute one batch; empty: one less than there are CPUs, 1 to 4",
         low=1,
         high=1024,
     )
     max_batch_size: int = _setting(32, "images in one forward pass, at most", low=1, high=1024)
-    max_queue_size: int = _setting(
-        1024, "requests that may wait for the model, in each worker", low=1, high=1_000_000
-    )
+    max_queue_size: int = _setting(1024, "images that may wait for the model, at most", low=1, high=1_000_000)
     queue_timeout_seconds: float = _setting(
         2.0, "seconds a request may wait for its answer before it gets a 504", low=0.01, high=3600
     )
@@ -102,6 +101,15 @@ class Settings:
             if text:
                 values[setting.name] = _parse(name, text, str(setting.type), setting.metadata)
         return cls(**values)
+
+
+def removed_settings(environ: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each environment variable that was a setting once and is set still."""
+    return [
+        f"{name} is no longer a setting: {advice}"
+        for name, advice in REMOVED.items()
+        if environ.get(name, "").strip()
+    ]
 
 
 def describe_settings() -> str:

@@ -2,71 +2,34 @@
 
     python -m service.smoke http://localhost:3000
 
-It reads the cases straight out of the archive, so it starts in a moment and needs no PyTorch: this is what
-`helm test` runs.
+It reads the cases without PyTorch, so it starts in a moment: this is what `helm test` runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
 import urllib.error
 import urllib.request
-import zipfile
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.api.auth import read_keys
+from service.errors import InvalidModel
+from service.inference.weights import read_weights
 from service.settings import BUNDLED_MODEL
 
 
-class GoldenCases(NamedTuple):
-    """Real test images and what they show."""
-
-    images: NDArray[np.uint8]  # [K, 28, 28], 0..255
-    labels: NDArray[np.uint8]  # [K]
-
-
-def read_golden_cases(path: Path) -> GoldenCases:
-    """Read the golden cases of a weights file: a ZIP archive with `golden.npz` among its extra files.
-
-    Raises:
-        ValueError: the file is no such archive.
-        OSError: the file can't be read.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            [member] = [name for name in archive.namelist() if name.endswith("/extra/golden.npz")]
-            golden = np.load(io.BytesIO(archive.read(member)), allow_pickle=False)
-        return GoldenCases(golden["images"], golden["labels"])
-    except (zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise ValueError(f"{path} is not a weights file with golden cases: {error}") from None
-
-
-def first_key(path: Path) -> str:
-    """Read the first key of a file with one on each line; lines that begin with # are comments.
-
-    Raises:
-        ValueError: there is none.
-    """
-    lines = (line.strip() for line in path.read_text().splitlines())
-    key = next((line for line in lines if line and not line.startswith("#")), None)
-    if key is None:
-        raise ValueError(f"{path} holds no API key")
-    return key
-
-
-def predict(url: str, image: NDArray[np.uint8], *, api_key: str = "", timeout_seconds: float = 10) -> int:
-    """The digit that the service at this address sees in one image.
+def predict(url: str, image: NDArray[np.float32], *, api_key: str = "", timeout_seconds: float = 10) -> int:
+    """Return the digit that the service at this address sees in one image, shape (784,).
 
     Raises:
         OSError: it can't be reached, or refuses; the message holds its status and answer.
     """
-    body = json.dumps({"image": (image.reshape(-1) / 255).tolist()}).encode()
+    body = json.dumps({"image": image.tolist()}).encode()
     headers = {"Content-Type": "application/json"}
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"
@@ -92,10 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{options.url} is not an http or https address")
 
     try:
-        api_key = first_key(options.api_keys) if options.api_keys else ""
-        cases = read_golden_cases(options.model)
+        api_key = read_keys(options.api_keys)[0].decode() if options.api_keys else ""
+        cases = read_weights(options.model).golden
         digits = [predict(options.url, image, api_key=api_key) for image in cases.images]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, InvalidModel) as error:
         print(error, file=sys.stderr)
         return 1
     expected = cases.labels.tolist()

@@ -1,0 +1,1 @@
+"""The Starlette application: routes, middleware, problem details, the page."""

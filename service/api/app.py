@@ -1,0 +1,109 @@
+"""The application: its routes, and the one object that lives as long as it does."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from service import cpu
+from service.api import operations, predict
+from service.api.auth import ApiKeys
+from service.api.middleware import RequestMiddleware
+from service.api.open_inference import open_inference_routes
+from service.api.request_context import RequestTracker
+from service.api.state import Service
+from service.api.ui import ui_routes
+from service.inference.batcher import Batcher
+from service.inference.batching import batch_sizes
+from service.inference.model import configure_torch, load_model
+from service.inference.reloader import Reloader
+from service.inputs.pictures import PictureReader
+from service.metrics import Metrics
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class Application(Starlette):
+    """Starlette's routing and lifespan, under one layer of our own instead of its three."""
+
+    def __init__(self, settings: Settings) -> None:
+        keys = ApiKeys(Path(settings.api_keys_file)) if settings.api_keys_file else None
+        tracker = RequestTracker(
+            metrics=Metrics(), replica=socket.gethostname(), access_log_sample=settings.access_log_sample
+        )
+        self._middleware = RequestMiddleware(tracker)
+        super().__init__(
+            routes=[
+                Route(predict.PATH, predict.Predict(), methods=["POST"]),
+                Route("/healthz", operations.healthz),
+                Route("/metrics", operations.metrics),
+                Route("/openapi.json", operations.openapi),
+                *open_inference_routes(),
+                *ui_routes(),
+            ],
+            lifespan=_lifespan(settings, tracker, keys),
+        )
+        self.router.redirect_slashes = False
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return what every request passes through."""
+        self._middleware.app = self.router
+        return self._middleware
+
+
+def create_app(settings: Settings) -> Application:
+    """Build the application; no model is loaded and nothing started before its lifespan is entered.
+
+    Raises:
+        InvalidSetting: the file of API keys can't be read.
+    """
+    return Application(settings)
+
+
+def _lifespan(
+    settings: Settings, tracker: RequestTracker, keys: ApiKeys | None
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        threads, reason = cpu.plan_threads(settings.cpu_limit, settings.num_threads)
+        logger.info("computing with %d thread(s) (%s)", threads, reason)
+        configure_torch(threads)
+        model = load_model(
+            settings.model_path,
+            batch_sizes=batch_sizes(settings.max_batch_size),
+            sha256=settings.model_sha256,
+        )
+        async with (
+            Batcher(
+                model,
+                tracker.metrics,
+                max_batch_size=settings.max_batch_size,
+                max_queue_size=settings.max_queue_size,
+                queue_timeout_seconds=settings.queue_timeout_seconds,
+            ) as batcher,
+            Reloader(model, batcher, tracker.metrics, settings),
+            PictureReader(
+                max_pixels=settings.max_picture_pixels,
+                max_waiting=settings.max_queue_size,
+                timeout_seconds=settings.queue_timeout_seconds,
+            ) as pictures,
+        ):
+            tracker.metrics.queue_depth.set_function(lambda: batcher.depth)
+            app.state.service = Service(settings, tracker, batcher, pictures, keys)
+            logger.info("serving %s %s from %s", model.card.name, model.card.version, settings.model_path)
+            # PyTorch brings hundreds of thousands of objects that live as long as the process; a collection
+            # that traversed them would hold every request up for a tenth of a second.
+            gc.freeze()
+            gc.enable()
+            yield
+
+    return lifespan

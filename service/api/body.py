@@ -1,0 +1,102 @@
+"""What a request brings: its media type, its body within the limit, the file of a form, query options."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.types import Receive
+
+from service.errors import BodyTooLarge, InvalidBody, InvalidOption, RequestAbandoned
+
+FORM = b"multipart/form-data"
+MAX_FIELDS = 8
+
+
+def find_content_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the value of ``Content-Type``; empty if there is none."""
+    return next((value for name, value in headers if name == b"content-type"), b"")
+
+
+def media_type_of(content_type: bytes) -> bytes:
+    """Return the media type in a ``Content-Type``, in lower case and without parameters (RFC 9110, 8.3.1)."""
+    return content_type.partition(b";")[0].strip().lower()
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """Return the whole body of a request.
+
+    Raises:
+        BodyTooLarge: it has more than ``limit`` bytes; no more than one chunk past it is kept.
+        RequestAbandoned: the client has gone before its end.
+    """
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestAbandoned
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise BodyTooLarge(
+                f"the body is over {limit} bytes; an image of 784 numbers needs less than 20000"
+            )
+    return body
+
+
+async def read_form_file(content_type: bytes, body: bytes) -> bytes:
+    """Return the one file in a form (``multipart/form-data``, RFC 7578), whatever its field is called.
+
+    Raises:
+        InvalidBody: the body is no form, or has not exactly one file.
+    """
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    parser = MultiPartParser(
+        Headers(raw=[(b"content-type", content_type)]), stream(), max_files=MAX_FIELDS, max_fields=MAX_FIELDS
+    )
+    parser.spool_max_size = len(body) + 1  # the body is in memory already; never write it to a disk
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise InvalidBody(f"the form can't be read: {error.message}") from None
+    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+    if len(files) != 1:
+        raise InvalidBody(f"the form has {len(files)} files; send one: curl -F image=@digit.png")
+    try:
+        return await files[0].read()
+    finally:
+        await form.close()
+
+
+class Options(NamedTuple):
+    """What the query string of a request asks for."""
+
+    preview: bool = False
+    close: bool = False
+
+
+NO_OPTIONS = Options()
+
+
+def read_options(query: bytes) -> Options:
+    """Read a query string, such as ``preview=true``; what it does not name is off.
+
+    Raises:
+        InvalidOption: an option is neither true nor false.
+    """
+    if not query:
+        return NO_OPTIONS
+    options = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name in Options._fields:
+            if value not in ("true", "false"):
+                raise InvalidOption(f"{name} is {value[:20]!r}; expected true or false")
+            options[name] = value == "true"
+    return Options(**options)

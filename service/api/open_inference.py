@@ -1,0 +1,107 @@
+"""The Open Inference Protocol, version 2: the REST paths that KServe, Triton and MLServer share.
+
+https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol describes it;
+``service.api.tensors`` reads and writes its messages.
+"""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from service import __version__
+from service.api import tensors
+from service.api.body import read_body
+from service.api.predict import submit_many
+from service.api.state import service_of
+from service.errors import UnknownModel, UnsupportedMediaType
+from service.inference.card import Card
+
+
+def open_inference_routes() -> list[Route]:
+    """Return the protocol's routes."""
+    routes = [
+        Route("/v2", server_metadata),
+        Route("/v2/health/live", live),
+        Route("/v2/health/ready", ready),
+    ]
+    infer = Infer()
+    for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+        routes += [
+            Route(model, model_metadata),
+            Route(f"{model}/ready", model_ready),
+            Route(f"{model}/infer", infer, methods=["POST"]),
+        ]
+    return routes
+
+
+async def server_metadata(_: Request) -> Response:
+    """``GET /v2``: the server's name and version, and the extensions of the protocol that it supports."""
+    return JSONResponse({"name": "rust-ml-api", "version": __version__, "extensions": ["binary_tensor_data"]})
+
+
+async def live(_: Request) -> Response:
+    """``GET /v2/health/live``: the process answers."""
+    return JSONResponse({"live": True})
+
+
+async def ready(request: Request) -> Response:
+    """``GET /v2/health/ready``: predictions are made; 503 otherwise."""
+    service_of(request.scope).check_health()
+    return JSONResponse({"ready": True})
+
+
+async def model_metadata(request: Request) -> Response:
+    """``GET /v2/models/{name}``: the model's version, and what it takes and gives."""
+    card = _card(request.scope)
+    return JSONResponse(
+        {
+            "name": card.name,
+            "versions": [card.version],
+            "platform": "pytorch_torchscript",
+            "inputs": [tensors.INPUT],
+            "outputs": [output.metadata for output in tensors.OUTPUTS.values()],
+        }
+    )
+
+
+async def model_ready(request: Request) -> Response:
+    """``GET /v2/models/{name}/ready``: predictions are made by this model; 503 otherwise."""
+    card = _card(request.scope)
+    service_of(request.scope).check_health()
+    return JSONResponse({"name": card.name, "ready": True})
+
+
+class Infer:
+    """``POST /v2/models/{name}/infer``: a batch of images in, their predictions out."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        service = service_of(scope)
+        service.authorize(scope["headers"])
+        _card(scope)
+        headers = Headers(scope=scope)
+        if headers.get("content-encoding", "identity") != "identity":
+            raise UnsupportedMediaType("the body is compressed; send it as it is")
+        body = await read_body(receive, service.settings.max_body_bytes)
+        service.batcher.check_room()
+        inference = tensors.read_request(body, headers.get(tensors.HEADER_LENGTH))
+        predictions = await submit_many(service, inference.images, tensors.INPUT_NAME, receive)
+        response = tensors.write_response(inference, predictions)
+        await response(scope, receive, send)
+
+
+def _card(scope: Scope) -> Card:
+    """Return the card of the model that serves, if it is the one that the path names."""
+    card: Card = service_of(scope).batcher.model.card
+    name, version = scope["path_params"]["name"], scope["path_params"].get("version", card.version)
+    if name != card.name:
+        raise UnknownModel(f"there is no model {name[:40]!r}; the one that is served is {card.name!r}")
+    if version != card.version:
+        raise UnknownModel(
+            f"there is no version {version[:40]!r} of {name}; version {card.version} is served"
+        )
+    return card

@@ -1,0 +1,275 @@
+"""The OpenAPI 3.1 description of every endpoint, with the limits that this process runs with.
+
+The tests hold it to its word: they run each of its examples, and let schemathesis look for a disagreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from service import __version__, errors
+from service.api import schemas
+from service.api.schemas import ref
+from service.errors import ServiceError
+from service.inputs import pictures
+from service.settings import Settings
+
+Json = dict[str, Any]
+
+PICTURES = [media_type.decode() for media_type in pictures.MEDIA_TYPES]
+
+DESCRIPTION = """\
+Reads a handwritten digit in an image of 28 x 28 pixels.
+
+Every answer says which replica gave it (`X-Served-By`) and under which id the logs know the request
+(`X-Request-ID`; send your own and it is kept, as is a `traceparent`). What can't be answered is told as a
+problem (RFC 9457): what was found, where, and what was expected.
+"""
+
+
+def describe(settings: Settings, model_name: str) -> Json:
+    """Return the document, as JSON objects, for a service with these settings and a model of this name."""
+    guarded = bool(settings.api_keys_file)
+    security: list[Json] = [{"bearer": []}, {"apiKey": []}] if guarded else []
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "rust-ml-api",
+            "version": __version__,
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "./"}],
+        "tags": [
+            {"name": "predictions", "description": "One endpoint for everything."},
+            {"name": "operations", "description": "For probes, dashboards and tools."},
+            {
+                "name": "open inference protocol",
+                "description": "Version 2 of the REST protocol of KServe, Triton and MLServer, so that their "
+                "clients work here, too; with Triton's extension for binary tensors.",
+            },
+        ],
+        "paths": {
+            "/predict": {"post": _predict(settings) | {"security": security}},
+            "/healthz": {"get": _get("healthz", "operations", "Is the service healthy?", _TEXT, *_NOT_READY)},
+            "/metrics": {"get": _get("metrics", "operations", "Figures for Prometheus.", _TEXT)},
+            "/openapi.json": {
+                "get": _get("openapi", "operations", "This document.", _json({"type": "object"}))
+            },
+            **_open_inference(model_name, security),
+        },
+        "components": {
+            "schemas": schemas.schemas(settings.max_images_per_request),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+        },
+    }
+
+
+def _predict(settings: Settings) -> Json:
+    picture = {"schema": {"contentMediaType": "image/*"}}
+    sample = {"seven": {"summary": "A picture of a seven", "externalValue": "static/seven.png"}}
+    return {
+        "operationId": "predict",
+        "tags": ["predictions"],
+        "summary": "What digit is this?",
+        "description": (
+            "Send pixels as JSON or as bytes (784 uint8 in 0..255, or 784 little-endian float32 in 0..1), up "
+            f"to {settings.max_images_per_request} images at once, or one picture of any size. It is "
+            "turned, cut out, scaled and centred the way MNIST was made, whichever of paper and ink is "
+            f"darker. A body has at most {settings.max_body_bytes} bytes, a picture at most "
+            f"{settings.max_picture_pixels} pixels."
+        ),
+        "parameters": [
+            _option("preview", "Send back the 28 x 28 pixels that the model saw, as `image`."),
+            _option("close", "Close the connection, so that the next request may reach another replica."),
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": ref("PredictRequest"), "examples": schemas.REQUEST_EXAMPLES},
+                "application/octet-stream": {"schema": {"contentMediaType": "application/octet-stream"}},
+                **{media_type: dict(picture) for media_type in PICTURES},
+                "image/png": {**picture, "examples": sample},
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["image"],
+                        "properties": {"image": {"type": "string", "contentMediaType": "image/*"}},
+                    },
+                    "encoding": {"image": {"contentType": ", ".join(PICTURES)}},
+                },
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "The prediction, or one for each image.",
+                "headers": _HEADERS,
+                "content": {
+                    "application/json": {
+                        "schema": {"anyOf": [ref("Prediction"), ref("Predictions")]},
+                        "examples": schemas.RESPONSE_EXAMPLES,
+                    }
+                },
+            },
+            **_problems(
+                *_READING,
+                *_PREDICTING,
+                errors.Unauthorized,
+                errors.UnsupportedMediaType,
+                errors.PictureTooLarge,
+                errors.BlankPicture,
+                errors.InvalidOption,
+                errors.OutOfMemory,
+            ),
+        },
+    }
+
+
+def _open_inference(model_name: str, security: list[Json]) -> Json:
+    """Describe the protocol's paths; the name of the model is the only one that there is."""
+    paths: Json = {
+        "/v2": {"get": _get("server", _OIP, "Who serves?", _json(ref("ServerMetadata")))},
+        "/v2/health/live": {"get": _get("live", _OIP, "Does it live?", _json(ref("Live")))},
+        "/v2/health/ready": {
+            "get": _get("ready", _OIP, "Does it predict?", _json(ref("Ready")), *_NOT_READY)
+        },
+    }
+    name = {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string"},
+        "example": model_name,
+    }
+    version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}
+    for suffix, path, parameters in (
+        ("", "/v2/models/{name}", [name]),
+        ("Version", "/v2/models/{name}/versions/{version}", [name, version]),
+    ):
+        metadata = _get(
+            f"model{suffix}",
+            _OIP,
+            "What does the model take and give?",
+            _json(ref("ModelMetadata")),
+            *_UNKNOWN,
+        )
+        ready = _get(
+            f"modelReady{suffix}",
+            _OIP,
+            "Does this model predict?",
+            _json(ref("ModelReady")),
+            *_UNKNOWN,
+            *_NOT_READY,
+        )
+        infer = {
+            "operationId": f"infer{suffix}",
+            "tags": [_OIP],
+            "summary": "What digits are these?",
+            "security": security,
+            "parameters": [
+                {
+                    "name": "Inference-Header-Content-Length",
+                    "in": "header",
+                    "description": "Where the JSON ends and binary data begins, in bytes.",
+                    "schema": {"type": "integer", "minimum": 0},
+                }
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {"schema": ref("InferRequest"), "examples": schemas.INFER_EXAMPLES},
+                    "application/octet-stream": {"schema": {"contentMediaType": "application/octet-stream"}},
+                },
+            },
+            "responses": {
+                "200": {
+                    "description": "The outputs that were asked for, or all.",
+                    "headers": _HEADERS,
+                    "content": {
+                        "application/json": {"schema": ref("InferResponse")},
+                        "application/octet-stream": {
+                            "schema": {"contentMediaType": "application/octet-stream"}
+                        },
+                    },
+                },
+                **_problems(*_READING),  # given before it is known what the request is for
+                **_errors(
+                    *_PREDICTING, errors.Unauthorized, errors.UnknownModel, errors.UnsupportedMediaType
+                ),
+            },
+        }
+        paths[path] = {"parameters": parameters, "get": metadata}
+        paths[f"{path}/ready"] = {"parameters": parameters, "get": ready}
+        paths[f"{path}/infer"] = {"parameters": parameters, "post": infer}
+    return paths
+
+
+_OIP = "open inference protocol"
+_HEADERS = {
+    "X-Request-ID": {"description": "The id of this request in the logs.", "schema": {"type": "string"}},
+    "X-Served-By": {"description": "The replica that answered.", "schema": {"type": "string"}},
+}
+_TEXT = {"text/plain": {"schema": {"type": "string"}}}
+_NOT_READY, _UNKNOWN = (errors.ModelUnavailable,), (errors.UnknownModel,)
+# What any request with a body can meet before its route is known, and what a prediction can meet.
+_READING = (errors.RequestTimeout, errors.HeadersTooLarge)
+_PREDICTING = (
+    errors.InvalidBody,
+    errors.BodyTooLarge,
+    errors.TooManyImages,
+    errors.InvalidImage,
+    errors.QueueFull,
+    errors.ModelUnavailable,
+    errors.QueueTimeout,
+)
+
+
+def _json(schema: Json) -> Json:
+    return {"application/json": {"schema": schema}}
+
+
+def _option(name: str, description: str) -> Json:
+    schema = {"type": "boolean", "default": False}
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _get(operation: str, tag: str, summary: str, content: Json, *failures: type[ServiceError]) -> Json:
+    responses = {
+        "200": {
+            "description": "Yes." if errors.ModelUnavailable in failures else "Here it is.",
+            "headers": _HEADERS,
+            "content": content,
+        }
+    }
+    refusals = _errors(*failures) if tag == _OIP else _problems(*failures)
+    return {"operationId": operation, "tags": [tag], "summary": summary, "responses": responses | refusals}
+
+
+def _problems(*failures: type[ServiceError]) -> Json:
+    return _refusals(failures, {"application/problem+json": {"schema": ref("Problem")}})
+
+
+def _errors(*failures: type[ServiceError]) -> Json:
+    return _refusals(failures, _json(ref("Error")))
+
+
+def _refusals(failures: Sequence[type[ServiceError]], content: Json) -> Json:
+    """Return a response for each status that one of these errors has."""
+    by_status: dict[int, list[type[ServiceError]]] = {}
+    for failure in failures:
+        by_status.setdefault(failure.status, []).append(failure)
+    return {str(int(status)): _refusal(group, content) for status, group in sorted(by_status.items())}
+
+
+def _refusal(group: Sequence[type[ServiceError]], content: Json) -> Json:
+    headers = dict(_HEADERS)
+    if any(failure.retry_after_seconds is not None for failure in group):
+        headers["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+    if any("www-authenticate" in failure.headers for failure in group):
+        headers["WWW-Authenticate"] = {"schema": {"type": "string"}}
+    description = ". ".join(failure.title for failure in group) + "."
+    return {"description": description, "headers": headers, "content": content}

@@ -1,0 +1,138 @@
+"""``POST /predict``: images in, predictions out.
+
+``submit`` and ``respond`` serve the fast path of ``service.server``, too: both ways answer alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.api.body import FORM, find_content_type, media_type_of, read_body, read_form_file, read_options
+from service.api.request_context import CLOSE
+from service.api.state import Service, service_of
+from service.errors import InvalidImage, TooManyImages, UnsupportedMediaType
+from service.inference.pending import Abandoned
+from service.inference.prediction import Prediction
+from service.inputs import pictures
+from service.inputs.image import PIXELS, Image, check_pixels, in_range
+from service.inputs.numbers import BINARY, JSON
+
+PATH = "/predict"
+NUMBERS = (JSON, BINARY)
+
+
+class Predict:
+    """The endpoint, as raw ASGI: a Request for each call would cost more than decoding its body."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        service = service_of(scope)
+        service.authorize(scope["headers"])
+        content_type = find_content_type(scope["headers"])
+        body = await read_body(receive, service.settings.max_body_bytes)
+        service.batcher.check_room()
+        options = read_options(scope["query_string"])
+        pixels = await read_pixels(service, content_type, body)
+        answer = await submit(service, pixels, receive)
+        response = respond(answer, pixels if options.preview else None)
+        if options.close:
+            response.raw_headers.append(CLOSE)
+        await response(scope, receive, send)
+
+
+class JSONBytes(Response):
+    """A response of JSON that is encoded already, with no more headers than it needs."""
+
+    def __init__(self, body: bytes) -> None:
+        self.status_code = HTTPStatus.OK
+        self.body = body
+        self.background = None
+        self.raw_headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+        ]
+
+
+async def read_pixels(service: Service, content_type: bytes, body: bytes) -> Image:
+    """Return the pixels in a body: one image, shape (784,), or many, shape (N, 784).
+
+    Raises:
+        UnsupportedMediaType: the content type is none that is taken.
+        ServiceError: what the readers raise.
+    """
+    media_type = media_type_of(content_type)
+    if media_type in NUMBERS:
+        return service.numbers.read(media_type, body)
+    if media_type in pictures.MEDIA_TYPES:
+        return await service.pictures.read(body)
+    if media_type == FORM:
+        return await service.pictures.read(await read_form_file(content_type, body))
+    found = media_type[:80].decode("latin-1") or "missing"
+    raise UnsupportedMediaType(
+        f"Content-Type is {found}; send application/json, or application/octet-stream with {PIXELS} uint8 or "
+        f"{PIXELS} little-endian float32 pixels, or a picture: image/png, image/jpeg, image/webp, or a form "
+        "(multipart/form-data) with one of these"
+    )
+
+
+def submit(
+    service: Service, pixels: Image, abandoned: Abandoned | None = None
+) -> asyncio.Future[Prediction] | asyncio.Future[list[Prediction]]:
+    """Queue one image, shape (784,), or many, shape (N, 784); resolves to a prediction, or to a list of them.
+
+    Raises:
+        ServiceError: what ``Batcher.submit`` or ``submit_many`` raises.
+    """
+    if pixels.ndim == 1:
+        return service.batcher.submit(pixels, abandoned=abandoned)
+    return submit_many(service, pixels, "images", abandoned)
+
+
+def submit_many(
+    service: Service, pixels: Image, name: str, abandoned: Abandoned | None = None
+) -> asyncio.Future[list[Prediction]]:
+    """Queue many images, shape (N, 784), which the client calls ``name``.
+
+    Raises:
+        TooManyImages: more than one request may have.
+        InvalidImage: there is none, or one has a pixel outside 0..1.
+        QueueFull: the queue does not have room for all of them; then none is queued.
+    """
+    limit = min(service.settings.max_images_per_request, service.settings.max_queue_size)
+    if len(pixels) > limit:
+        raise TooManyImages(f"{name} has {len(pixels)} images; at most {limit} in one request")
+    if not len(pixels):
+        raise InvalidImage(f"{name} is empty; send at least one image", pointer=f"/{name}")
+    if not in_range(pixels):
+        for i, image in enumerate(pixels):
+            check_pixels(image, where=f"{name}[{i}]", pointer=f"/{name}/{i}")
+    return service.batcher.submit_all(pixels, abandoned=abandoned)
+
+
+def respond(answer: Prediction | Sequence[Prediction], preview: Image | None = None) -> Response:
+    """Return the response with a prediction, or with a list of them.
+
+    ``preview`` has the images, shape (784,) or (N, 784), if the client asked to see them.
+    """
+    if isinstance(answer, Prediction):
+        return JSONBytes(_encode(answer, preview))
+    images = preview if preview is not None else [None] * len(answer)
+    return JSONBytes(b'{"predictions":[%s]}' % b",".join(map(_encode, answer, images)))
+
+
+def _encode(prediction: Prediction, image: Image | None) -> bytes:
+    content = {
+        "digit": prediction.digit,
+        "confidence": prediction.confidence,
+        "probabilities": prediction.probabilities,
+        "model": {"name": prediction.model.name, "version": prediction.model.version},
+    }
+    if image is not None:
+        content["image"] = image
+    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)

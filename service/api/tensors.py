@@ -1,0 +1,226 @@
+"""The Open Inference Protocol's messages: tensors as JSON, or as bytes behind JSON.
+
+Triton calls the second form its binary data extension; the header Inference-Header-Content-Length says where
+the JSON ends and little-endian data begins:
+https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+
+The model takes one input, ``image``, and gives ``digit``, ``confidence`` and ``probabilities``: what
+``POST /predict`` answers, as tensors.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from starlette.responses import Response
+
+from service.errors import InvalidBody, InvalidImage
+from service.inference.prediction import Prediction
+from service.inputs import json_errors
+from service.inputs.image import PIXELS, SIDE, Image, as_float32
+
+HEADER_LENGTH = "inference-header-content-length"
+INPUT_NAME = "image"
+INPUT = {"name": INPUT_NAME, "datatype": "FP32", "shape": [-1, 1, SIDE, SIDE]}
+SHAPES = ((PIXELS,), (SIDE, SIDE), (1, SIDE, SIDE))
+DATATYPES: dict[str, np.dtype[Any]] = {
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    "UINT8": np.dtype("u1"),
+}
+
+Tensor = NDArray[np.int64] | NDArray[np.float32]
+
+
+class Output(NamedTuple):
+    """One of the model's outputs: what the protocol says of it, and how it is made of predictions."""
+
+    metadata: dict[str, Any]
+    collect: Callable[[Sequence[Prediction]], Tensor]
+
+
+OUTPUTS = {
+    "digit": Output(
+        {"name": "digit", "datatype": "INT64", "shape": [-1]},
+        lambda predictions: np.array([prediction.digit for prediction in predictions], "<i8"),
+    ),
+    "confidence": Output(
+        {"name": "confidence", "datatype": "FP32", "shape": [-1]},
+        lambda predictions: np.array([prediction.confidence for prediction in predictions], "<f4"),
+    ),
+    "probabilities": Output(
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]},
+        lambda predictions: np.stack([prediction.probabilities for prediction in predictions]),
+    ),
+}
+
+
+class InferenceRequest(NamedTuple):
+    """An inference request."""
+
+    id: str | None
+    images: Image  # shape (N, 784)
+    outputs: dict[str, bool]  # the name of each output to send, and whether it goes as bytes
+
+
+def read_request(body: bytes, header_length: str | None) -> InferenceRequest:
+    """Return what a request asks, given its body and the value of its ``Inference-Header-Content-Length``.
+
+    Raises:
+        InvalidBody: it breaks the protocol, or asks for what the model does not have.
+        InvalidImage: a UINT8 element is not in 0..255. Other pixels are left for the caller to check.
+    """
+    message, data = _split(body, header_length)
+    id_ = message.get("id")
+    return InferenceRequest(id_ if isinstance(id_, str) else None, _images(message, data), _outputs(message))
+
+
+def write_response(request: InferenceRequest, predictions: Sequence[Prediction]) -> Response:
+    """Return the response to a request, given the predictions of its images."""
+    outputs: list[dict[str, Any]] = []
+    chunks: list[bytes] = []
+    for name, binary in request.outputs.items():
+        tensor = OUTPUTS[name].collect(predictions)
+        output = {**OUTPUTS[name].metadata, "shape": list(tensor.shape)}
+        if binary:
+            chunks.append(tensor.tobytes())
+            outputs.append({**output, "parameters": {"binary_data_size": len(chunks[-1])}})
+        else:
+            outputs.append({**output, "data": tensor.reshape(-1)})
+    # All by one model, but for the moment of a reload; then the first speaks for the rest.
+    card = predictions[0].model
+    answer: dict[str, Any] = {"model_name": card.name, "model_version": card.version, "outputs": outputs}
+    if request.id is not None:
+        answer["id"] = request.id
+    head = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    if not chunks:
+        return Response(head, media_type="application/json")
+    return Response(
+        b"".join((head, *chunks)),
+        media_type="application/octet-stream",
+        headers={HEADER_LENGTH: str(len(head))},
+    )
+
+
+def _split(body: bytes, header_length: str | None) -> tuple[dict[str, Any], bytes]:
+    """Return a message's JSON object and the binary data behind it."""
+    length = len(body)
+    if header_length is not None:
+        # An integer of thousands of digits is not one that Python converts.
+        is_number = header_length.isascii() and header_length.isdigit() and len(header_length) < 20
+        if not is_number or int(header_length) > len(body):
+            raise InvalidBody(f"{HEADER_LENGTH} is {header_length[:20]!r}; the body has {len(body)} bytes")
+        length = int(header_length)
+    message = json_errors.parse(body[:length])
+    if not isinstance(message, dict):
+        raise InvalidBody("the body is not a JSON object; an inference request has inputs")
+    return message, body[length:]
+
+
+def _images(message: dict[str, Any], data: bytes) -> Image:
+    """Return the images, shape (N, 784), in the one input of a request."""
+    inputs = message.get("inputs")
+    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
+        raise InvalidBody(f"the model takes one input, {INPUT_NAME!r}: inputs must be a list of one object")
+    tensor = inputs[0]
+    if tensor.get("name") != INPUT_NAME:
+        raise InvalidBody(
+            f"the input is called {str(tensor.get('name'))[:40]!r}; the model takes {INPUT_NAME!r}"
+        )
+    datatype = tensor.get("datatype")
+    shape: Any = tensor.get("shape")
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
+        raise InvalidBody(f"the input's datatype is {str(datatype)[:20]}; expected {', '.join(DATATYPES)}")
+    if not _is_shape(shape):
+        raise InvalidBody(
+            f"the input's shape is {str(shape)[:40]}; expected [N, 1, {SIDE}, {SIDE}], [N, {SIDE}, {SIDE}] "
+            f"or [N, {PIXELS}]"
+        )
+    size = _parameters(tensor).get("binary_data_size")
+    if size is not None:
+        pixels = _read_binary(data, size, DATATYPES[datatype], shape)
+    elif data:
+        raise InvalidBody(f"{len(data)} bytes follow the JSON, but the input has no binary_data_size")
+    else:
+        pixels = _read_numbers(tensor.get("data"), datatype, shape)
+    pixels = as_float32(pixels)
+    if datatype == "UINT8":
+        pixels = pixels / np.float32(255)
+    return pixels.reshape(-1, PIXELS)
+
+
+def _read_binary(data: bytes, size: Any, dtype: np.dtype[Any], shape: list[int]) -> NDArray[Any]:
+    if type(size) is not int or size != len(data):
+        raise InvalidBody(f"binary_data_size is {str(size)[:20]}; {len(data)} bytes follow the JSON")
+    if size % dtype.itemsize:
+        raise InvalidBody(f"binary_data_size is {size}; an element has {dtype.itemsize} bytes")
+    _check_count(size // dtype.itemsize, shape)
+    return np.frombuffer(data, dtype)
+
+
+def _read_numbers(data: Any, datatype: str, shape: list[int]) -> NDArray[np.float64]:
+    """Return the elements of a list, flat or nested; their types are known before NumPy sees them."""
+    if not isinstance(data, list):
+        raise InvalidBody("the input has no data: expected a list of numbers, flat or nested")
+    while data and isinstance(data[0], list):
+        if any(not isinstance(row, list) or len(row) != len(data[0]) for row in data):
+            raise InvalidBody("the input's data is not an even tensor: its rows differ in length")
+        data = list(itertools.chain.from_iterable(data))
+    _check_count(len(data), shape)
+    # bool is a subclass of int, but true is not a number in JSON: the types are compared, not their ancestry.
+    types = {int} if datatype == "UINT8" else {int, float}
+    if not types.issuperset(map(type, data)):
+        raise InvalidBody(f"the input's data are not all {DATATYPES[datatype].name} numbers")
+    if datatype == "UINT8" and not 0 <= min(data) <= max(data) <= 255:
+        raise InvalidImage("the input's data are UINT8 numbers, which lie in 0..255")
+    return json_errors.as_doubles(data)
+
+
+def _check_count(found: int, shape: list[int]) -> None:
+    expected = shape[0] * PIXELS
+    if found != expected:
+        raise InvalidBody(f"the input has {found} elements; its shape {shape} has {expected}")
+
+
+def _outputs(message: dict[str, Any]) -> dict[str, bool]:
+    """Return the names of the outputs to send, and whether each goes as binary data."""
+    binary = _flag(message, "binary_data_output")
+    outputs = message.get("outputs") or [{"name": name} for name in OUTPUTS]
+    if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
+        raise InvalidBody("outputs is not a list of objects")
+    wanted = {}
+    for output in outputs:
+        name = output.get("name")
+        if not isinstance(name, str) or name not in OUTPUTS:
+            raise InvalidBody(f"there is no output {str(name)[:40]!r}; the model has {', '.join(OUTPUTS)}")
+        if "classification" in _parameters(output):
+            raise InvalidBody("the classification extension is not spoken here; ask for digit instead")
+        wanted[name] = _flag(output, "binary_data", default=binary)
+    return wanted
+
+
+def _is_shape(shape: Any) -> bool:
+    if not isinstance(shape, list) or not all(type(side) is int for side in shape):
+        return False
+    return tuple(shape[1:]) in SHAPES and shape[0] >= 1
+
+
+def _parameters(holder: dict[str, Any]) -> dict[str, Any]:
+    parameters = holder.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise InvalidBody("parameters is not an object")
+    return parameters
+
+
+def _flag(holder: dict[str, Any], name: str, *, default: bool = False) -> bool:
+    value = _parameters(holder).get(name, default)
+    if not isinstance(value, bool):
+        raise InvalidBody(f"{name} is {str(value)[:20]}; expected true or false")
+    return value

@@ -1,0 +1,272 @@
+"""Micro-batching without a timer.
+
+One thread runs the model. While it is busy, requests wait in a bounded queue; when it is free, it takes all
+that wait, up to the batch limit. A lone request runs at once; under load, batches grow by themselves.
+
+The event loop owns all state, so nothing here needs a lock. The thread does one thing, the forward pass, and
+takes the interpreter lock twice for a whole batch: each hand-over between the two costs more than decoding a
+request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import ModelUnavailable, QueueFull, QueueTimeout
+from service.inference.batching import BatchModel, batch_sizes, plan_batches
+from service.inference.model_thread import ModelThread
+from service.inference.pending import Abandoned, PendingImage
+from service.inference.prediction import Prediction, predictions
+from service.inputs.image import PIXELS, Image, in_range
+from service.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+# How often waiting requests are checked. A deadline is kept to within this, and for a request that waits
+# longer than this it is worth finding out whether its client is still connected.
+SWEEP_SECONDS = 0.05
+
+THREAD_ENDED = "the model's thread has stopped; this replica needs a restart"
+
+DONE = object()  # what a warm-up ends with
+
+
+@dataclass(slots=True)
+class _Batch:
+    requests: list[PendingImage]
+    images: NDArray[np.float32]
+    model: BatchModel
+    started: float
+
+
+class Batcher:
+    """Runs single images through a model, in batches made of whatever waits.
+
+    Use it as ``async with Batcher(...) as batcher``: entering starts the thread and warms the model up
+    in it, leaving stops it. Everything but the forward pass happens in the event loop.
+    """
+
+    def __init__(
+        self,
+        model: BatchModel,
+        metrics: Metrics,
+        *,
+        max_batch_size: int,
+        max_queue_size: int,
+        queue_timeout_seconds: float,
+    ) -> None:
+        self._model = model
+        self._metrics = metrics
+        self._max_queue_size = max_queue_size
+        self._queue_timeout_seconds = queue_timeout_seconds
+        self._plan = plan_batches(batch_sizes(max_batch_size))
+        self._buffer = np.zeros((max_batch_size, PIXELS), np.float32)
+        self._waiting: deque[PendingImage] = deque()
+        self._running: _Batch | None = None
+        self._start_scheduled = False
+        self._sweep_scheduled = False
+        self._thread = ModelThread()
+        self._loop: asyncio.AbstractEventLoop
+
+    async def __aenter__(self) -> Batcher:
+        """Start the thread, and warm the model up in it."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        await self.warm_up(self._model)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the thread after the batch it runs; requests that still wait get a 503."""
+        for request in self._pending():
+            request.fail(ModelUnavailable("the service is shutting down; try again"))
+        self._waiting.clear()
+        await self._thread.stop(self._queue_timeout_seconds)
+
+    @property
+    def model(self) -> BatchModel:
+        """The model that the next batch will run on."""
+        return self._model
+
+    @property
+    def depth(self) -> int:
+        """Requests that wait for the model."""
+        return len(self._waiting)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the model's thread runs."""
+        return self._thread.alive
+
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds since the batch in hand was given to the model; 0 between batches."""
+        return time.monotonic() - self._running.started if self._running else 0.0
+
+    async def warm_up(self, model: BatchModel) -> None:
+        """Get a model up to full speed, in the thread that will run it.
+
+        The steps take turns with the batches, so that nobody waits for all of them.
+        """
+        steps = model.warm_up()
+        while await self._thread.run(lambda: next(steps, DONE)) is not DONE:
+            pass
+
+    def install(self, model: BatchModel) -> None:
+        """Let a warm model run every batch that starts from now on."""
+        self._model = model
+
+    def check_room(self) -> None:
+        """Refuse while the queue is full; a caller that checks first decodes nothing in vain.
+
+        Raises:
+            QueueFull: ``max_queue_size`` images wait already.
+        """
+        if len(self._waiting) >= self._max_queue_size:
+            raise QueueFull(f"{self._max_queue_size} requests wait already; try again in a second")
+
+    def submit(self, image: Image, *, abandoned: Abandoned | None = None) -> asyncio.Future[Prediction]:
+        """Queue an image, shape (784,); the future resolves to its prediction.
+
+        ``abandoned`` is awaited if the image has to wait for long; when it returns, the client has gone and
+        the place in the queue is free again.
+
+        Raises:
+            QueueFull: ``max_queue_size`` images wait already.
+            ModelUnavailable: the model's thread has died.
+
+        The future fails with QueueTimeout after ``queue_timeout_seconds``, with InvalidImage if a pixel is
+        not a number in 0..1, or with RequestAbandoned.
+        """
+        self.check_room()
+        if not self.alive:
+            raise ModelUnavailable(THREAD_ENDED)
+        reply = self._loop.create_future()
+        self._waiting.append(PendingImage(image, reply, time.monotonic(), abandoned))
+        if self._running is None and not self._start_scheduled:
+            self._schedule_start()
+        if not self._sweep_scheduled:
+            self._sweep_scheduled = True
+            self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        return reply
+
+    def submit_all(
+        self, images: Image, *, abandoned: Abandoned | None = None
+    ) -> asyncio.Future[list[Prediction]]:
+        """Queue images, shape (N, 784), N at least 1, or none of them; resolves to their predictions.
+
+        They share batches with everybody else's. ``abandoned`` and the errors are those of ``submit``.
+
+        Raises:
+            QueueFull: the queue does not have room for all of them.
+        """
+        if len(self._waiting) + len(images) > self._max_queue_size:
+            raise QueueFull(f"the queue has no room for {len(images)} images now; try again in a second")
+        replies = [self.submit(image) for image in images[:-1]]
+        # The last one is answered last: as long as any of them waits, it does.
+        replies.append(self.submit(images[-1], abandoned=abandoned))
+        together = asyncio.gather(*replies)
+        together.add_done_callback(lambda _: [reply.cancel() for reply in replies])
+        return together
+
+    def _schedule_start(self) -> None:
+        # After the next poll of the sockets: all requests that have arrived by then share the batch.
+        self._start_scheduled = True
+        self._loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        """Give the model all that wait, up to the batch limit."""
+        self._start_scheduled = False
+        count, size = self._plan[min(len(self._waiting), len(self._plan) - 1)]
+        if count == 0:
+            return
+        requests = [self._waiting.popleft() for _ in range(count)]
+        images = self._buffer[:count]
+        with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, and is refused below
+            for row, request in zip(images, requests, strict=True):
+                row[:] = request.image
+        if not in_range(images):
+            for row, request in zip(images, requests, strict=True):
+                if request.has_bad_pixels():
+                    row[:] = 0  # infinities would make NumPy warn wherever they are added up
+        self._running = batch = _Batch(requests, images, self._model, time.monotonic())
+        # Rows beyond the batch hold older images; their answers are computed and dropped.
+        padded = self._buffer[:size]
+
+        def job() -> None:
+            try:
+                outcome: NDArray[np.float32] | Exception = batch.model.logits(padded)
+            except Exception as error:
+                outcome = error
+            self._loop.call_soon_threadsafe(self._finish, batch, outcome)
+
+        self._thread.put(job)
+
+    def _finish(self, batch: _Batch, outcome: NDArray[np.float32] | Exception) -> None:
+        """Hand out the answers of a batch."""
+        seconds = time.monotonic() - batch.started
+        if isinstance(outcome, Exception):
+            logger.error("a batch of %d failed", len(batch.requests), exc_info=outcome)
+            for request in batch.requests:
+                request.fail(ModelUnavailable("the model failed on this batch; the log says why"))
+            answers = []
+        else:
+            answers = self._answer(batch, predictions(outcome[: len(batch.requests)], batch.model.card))
+        # Scheduled after the callbacks of the replies: answers are sent before the metrics are counted.
+        self._loop.call_soon(self._conclude, batch, answers, seconds)
+
+    def _answer(self, batch: _Batch, answers: list[Prediction]) -> list[tuple[int, Prediction]]:
+        """Resolve the replies that somebody still waits for; return those with their places in the batch."""
+        given = []
+        for place, (request, answer) in enumerate(zip(batch.requests, answers, strict=True)):
+            if not request.reply.done():
+                request.reply.set_result(answer)
+                given.append((place, answer))
+            if request.watcher is not None:
+                request.watcher.cancel()
+        return given
+
+    def _conclude(self, batch: _Batch, answers: list[tuple[int, Prediction]], seconds: float) -> None:
+        """Count a batch, then give the model the next one."""
+        mean_pixels: list[float] = (np.add.reduce(batch.images, axis=1) / PIXELS).tolist()
+        self._running = None
+        try:
+            self._metrics.batch(
+                digits=[answer.digit for _, answer in answers],
+                confidences=[answer.confidence for _, answer in answers],
+                mean_pixels=[mean_pixels[place] for place, _ in answers],
+                waits=[batch.started - request.arrived for request in batch.requests],
+                seconds=seconds,
+            )
+        finally:  # whatever becomes of the metrics, the queue goes on
+            self._schedule_start()
+
+    def _sweep(self) -> None:
+        """Check the requests that have waited for long, oldest first; most are answered before."""
+        now = time.monotonic()
+        for request in self._pending():
+            waited = now - request.arrived
+            if waited < SWEEP_SECONDS:
+                break
+            if not self.alive:
+                request.fail(ModelUnavailable(THREAD_ENDED))
+            elif waited >= self._queue_timeout_seconds:
+                request.fail(QueueTimeout(f"no answer within {self._queue_timeout_seconds:g} s; try again"))
+            else:
+                request.watch_client()
+        self._waiting = deque(request for request in self._waiting if not request.reply.done())
+        self._sweep_scheduled = bool(self._waiting or self._running)
+        if self._sweep_scheduled:
+            self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def _pending(self) -> list[PendingImage]:
+        return [*(self._running.requests if self._running else ()), *self._waiting]

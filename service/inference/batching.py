@@ -1,0 +1,44 @@
+"""Which batch sizes are run, and how many of the waiting images go into the next batch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.inference.card import Card
+
+
+class BatchModel(Protocol):
+    """What the batcher needs of a model."""
+
+    card: Card
+
+    def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return logits, shape (N, 10), for images of shape (N, 784)."""
+
+    def warm_up(self) -> Iterator[None]:
+        """Run every batch size until it runs at full speed, a few milliseconds a step."""
+
+
+def batch_sizes(max_batch_size: int) -> tuple[int, ...]:
+    """Return the batch sizes that are ever run: the powers of two, and the largest allowed."""
+    powers = itertools.takewhile(lambda size: size < max_batch_size, (1 << n for n in itertools.count()))
+    return (*powers, max_batch_size)
+
+
+def plan_batches(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return, for each number of waiting images, how many to take and the batch size to run them in.
+
+    Padding up to the next size is worth it for a quarter of the batch at most. Otherwise a full batch of the
+    size below goes first, and the rest share the next one with what has arrived by then.
+    """
+    plan = [(0, 0)]
+    for smaller, size in zip((0, *sizes), sizes, strict=False):
+        for waiting in range(smaller + 1, size + 1):
+            pad = waiting * 4 >= size * 3
+            plan.append((waiting, size) if pad else (smaller, smaller))
+    return plan

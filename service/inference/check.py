@@ -1,0 +1,75 @@
+"""What a weights file says of itself, whether it is so, and how fast it is: ``python -m service.check FILE``.
+
+It prints the model card, replays the golden cases at every batch size that the service runs, and times the
+model. The exit status is 0 only if the service would take the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from service.errors import InvalidModel
+from service.inference.batching import batch_sizes
+from service.inference.golden import compare
+from service.inference.model import Model, configure_torch, load_model
+from service.settings import Settings
+
+TIMED_BATCH_SIZES = (1, 8, 32)
+TIMED_SECONDS = 0.5
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check a weights file and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m service.check", description="Check a weights file as the service would, and time it."
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="weights file")
+    parser.add_argument("--sha256", default="", metavar="HEX", help="the SHA-256 that the file must have")
+    options = parser.parse_args(arguments)
+
+    configure_torch(num_threads=1)
+    sizes = sorted({*batch_sizes(Settings().max_batch_size), *TIMED_BATCH_SIZES})
+    try:
+        model = load_model(options.file, batch_sizes=sizes, sha256=options.sha256)
+    except InvalidModel as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps(model.card.details, indent=2))
+    print(f"sha256: {model.sha256}")
+    with torch.inference_mode():
+        print(
+            f"golden cases: {len(model.golden.logits)} agree at batch sizes {', '.join(map(str, sizes))}; "
+            f"no logit is off by more than {worst_difference(model, sizes):.1e}"
+        )
+        times = (f"{microseconds_per_image(model, size):.0f} at batch {size}" for size in TIMED_BATCH_SIZES)
+        print(f"µs per image, one thread: {', '.join(times)}")
+    return 0
+
+
+def worst_difference(model: Model, sizes: Sequence[int]) -> float:
+    """Return how far a logit is from the trainer's, at most, over all golden cases at these batch sizes."""
+    return max(
+        compare(model.logits(images), logits)
+        for size in sizes
+        for images, logits in model.golden.batches(size)
+    )
+
+
+def microseconds_per_image(model: Model, size: int) -> float:
+    """Return the median time of a batch of this size, divided by its images."""
+    images, _ = next(model.golden.batches(size))
+    seconds = []
+    end = time.perf_counter() + TIMED_SECONDS
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        model.logits(images)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds) / size * 1e6

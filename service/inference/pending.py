@@ -1,0 +1,48 @@
+"""An image in the batcher's queue, and the reply that somebody waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from service.errors import InvalidImage, RequestAbandoned, ServiceError
+from service.inference.prediction import Prediction
+from service.inputs.image import Image, check_pixels
+
+# Returns once the client of a request has gone.
+Abandoned = Callable[[], Awaitable[object]]
+
+
+@dataclass(slots=True, eq=False)
+class PendingImage:
+    """An image, shape (784,), from its arrival to its prediction."""
+
+    image: Image
+    reply: asyncio.Future[Prediction]
+    arrived: float
+    abandoned: Abandoned | None
+    watcher: asyncio.Task[None] | None = None
+
+    def fail(self, error: ServiceError | RequestAbandoned) -> None:
+        """Answer with an error, unless there is an answer already."""
+        if not self.reply.done():
+            self.reply.set_exception(error)
+
+    def has_bad_pixels(self) -> bool:
+        """Tell whether a pixel is not a number in 0..1, and refuse the image if one is."""
+        try:
+            check_pixels(self.image)
+        except InvalidImage as error:
+            self.fail(error)
+            return True
+        return False
+
+    def watch_client(self) -> None:
+        """Begin to wait for the client to go, and then give its place in the queue free."""
+        if self.abandoned is not None and self.watcher is None:
+            self.watcher = self.reply.get_loop().create_task(self._watch(self.abandoned))
+
+    async def _watch(self, abandoned: Abandoned) -> None:
+        await abandoned()
+        self.fail(RequestAbandoned())

@@ -1,0 +1,119 @@
+"""The weights file as it lies on disk: read within bounds, and taken apart.
+
+A weights file is a TorchScript archive (``torch.jit.save``), which is a ZIP file. Two extra files travel
+inside it: ``model.json``, the model card, and ``golden.npz``, the golden cases. All is checked before PyTorch
+sees a byte, and Python unpickles nothing.
+
+TorchScript itself is a program: it computes what its author wrote. Take weights from whom you would take
+code, and pin their SHA-256 where others can write the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.errors import InvalidModel
+from service.inference.card import CARD, Card, read_card
+from service.inference.golden import DAMAGE, GOLDEN, Golden, read_golden
+
+MAX_FILE_BYTES = MAX_UNPACKED_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A weights file's bytes, their SHA-256 in hexadecimal, and what travels beside the module."""
+
+    data: bytes
+    sha256: str
+    card: Card
+    golden: Golden
+
+
+def read_weights(path: Path, *, sha256: str = "") -> Weights:
+    """Read a weights file; ``sha256`` is the digest that it must have, in hexadecimal, or empty.
+
+    Raises:
+        InvalidModel: it can't be read, is too large, not the pinned file, no archive, cut short or damaged,
+            or lacks its card or its golden cases; the message names the file.
+    """
+    try:
+        data = _read(path)
+        digest = hashlib.sha256(data).hexdigest()
+        if sha256 and digest != sha256.lower():
+            raise InvalidModel(f"has SHA-256 {digest}, but {sha256.lower()} is pinned")
+        extra = _extra_files(data)
+        return Weights(data, digest, read_card(extra[CARD]), _golden(extra[GOLDEN]))
+    except InvalidModel as error:
+        raise InvalidModel(f"{path} {error}") from None
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a weights file in hexadecimal.
+
+    Raises:
+        InvalidModel: it can't be read, or is too large.
+    """
+    try:
+        return hashlib.sha256(_read(path)).hexdigest()
+    except InvalidModel as error:
+        raise InvalidModel(f"{path} {error}") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise InvalidModel(f"can't be read: {error.strerror}; set MODEL_PATH to a weights file") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise InvalidModel(f"is larger than {MAX_FILE_BYTES} bytes, the most that a weights file may have")
+    return data
+
+
+def _extra_files(data: bytes) -> dict[str, bytes]:
+    with _open(data, "a TorchScript archive") as archive:
+        members = {Path(info.filename).name: info for info in archive.infolist() if _is_extra(info)}
+        for name in (CARD, GOLDEN):
+            if name not in members:
+                raise InvalidModel(f"carries no {name}; `python -m training` writes it into the file")
+        try:
+            # PyTorch is built to skip the checksums.
+            if damaged := archive.testzip():
+                raise InvalidModel(f"is damaged: the checksum of {damaged} is wrong")
+            return {name: archive.read(members[name]) for name in (CARD, GOLDEN)}
+        except DAMAGE as error:
+            raise InvalidModel(f"is damaged: {error}") from None
+
+
+def _is_extra(member: zipfile.ZipInfo) -> bool:
+    return member.filename.endswith((f"/extra/{CARD}", f"/extra/{GOLDEN}"))
+
+
+def _golden(data: bytes) -> Golden:
+    try:
+        _open(data, "an .npz file").close()
+    except InvalidModel as error:
+        raise InvalidModel(f"has a {GOLDEN} that can't be read: {error}") from None
+    return read_golden(data)
+
+
+def _open(data: bytes, kind: str) -> zipfile.ZipFile:
+    """Open a ZIP file that claims to unpack to no more than the bound; readers stop at what it claims."""
+    if not data.startswith(b"PK\x03\x04"):
+        raise InvalidModel(f"is not {kind}")
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        members = archive.infolist()
+    except DAMAGE:
+        raise InvalidModel(f"is not {kind}, or it is cut short") from None
+    # Where the end is missing, what is found is the directory of an archive inside.
+    if not members or min(info.header_offset for info in members) > 0:
+        raise InvalidModel(f"is not {kind}, or it is cut short")
+    unpacked = sum(info.file_size for info in members)
+    if unpacked > MAX_UNPACKED_BYTES:
+        raise InvalidModel(f"claims to unpack to {unpacked} bytes; the most is {MAX_UNPACKED_BYTES}")
+    return archive

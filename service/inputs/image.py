@@ -1,0 +1,57 @@
+"""What an image is: 28 x 28 pixels, row by row, each a number in 0..1, white ink on black."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import InvalidImage
+
+SIDE = 28
+PIXELS = SIDE * SIDE
+ONE_AS_BITS = np.float32(1).view(np.uint32)
+
+# Decoders return what they find at no cost (a JSON parser has doubles, a binary body float32); the batch
+# buffer is where everything becomes float32.
+Image = NDArray[np.float64] | NDArray[np.float32]
+
+
+def in_range(images: Image) -> bool:
+    """Tell whether every pixel of an image or a batch is a number in 0..1.
+
+    Read as unsigned integers, the float32 from 0 to 1 sort as they do as numbers, and all others come after
+    them: what is above 1, infinite or NaN by its exponent, what is negative by its sign. So one pass is
+    enough for a batch. Only minus zero is misjudged, so the plain comparison has the last word.
+    """
+    if images.dtype == np.float32 and np.maximum.reduce(images.view(np.uint32), axis=None) <= ONE_AS_BITS:
+        return True
+    return bool(images.min() >= 0.0 and images.max() <= 1.0)
+
+
+def as_float32(image: Image) -> NDArray[np.float32]:
+    """Round pixels to what the model computes with; a number beyond float32 becomes infinite."""
+    with np.errstate(over="ignore"):
+        return image.astype(np.float32, copy=False)
+
+
+def check_pixels(image: Image, *, where: str = "image", pointer: str = "/image") -> None:
+    """Refuse an image, shape (784,), with a pixel that is not a number in 0..1 once it is a float32.
+
+    Raises:
+        InvalidImage: names the first offending pixel and its value; ``where`` and ``pointer`` tell what the
+            client calls the image.
+    """
+    rounded = as_float32(image)
+    with np.errstate(invalid="ignore"):
+        bad = ~((rounded >= 0.0) & (rounded <= 1.0))
+    if not bad.any():
+        return
+    index = int(bad.argmax())
+    value = float(image[index])
+    if not np.isfinite(value):
+        advice = "pixels are finite numbers in 0..1"
+    elif value > 1.0:
+        advice = "pixels are 0..1, so divide by 255"
+    else:
+        advice = "pixels are 0..1"
+    raise InvalidImage(f"{where}[{index}] is {value}; {advice}", pointer=f"{pointer}/{index}")

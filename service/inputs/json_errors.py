@@ -1,0 +1,156 @@
+"""The exact reader of JSON: it takes what the fast one leaves, or says what is wrong with it and where."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import InvalidBody, InvalidImage
+from service.inputs.image import PIXELS, SIDE, Image, as_float32
+
+
+def read(body: bytes) -> Image:
+    """Return the pixels of ``{"image": …}``, shape (784,), or of ``{"images": […]}``, shape (N, 784).
+
+    Raises:
+        InvalidBody: the body is not JSON, or not JSON that every parser reads alike.
+        InvalidImage: it is JSON, but not of this form.
+    """
+    document = parse(body)
+    if not isinstance(document, dict):
+        raise InvalidImage(
+            f'the body is {_describe(document)}; expected an object: {{"image": [...]}}', pointer=""
+        )
+    if "images" in document:
+        return _many(document)
+    if "image" not in document:
+        found = ", ".join(repr(key[:20]) for key in list(document)[:5]) or "no members"
+        raise InvalidImage(f'no "image" in the body (found {found}); expected {{"image": [...]}}', pointer="")
+    return _one(document["image"], "image", "/image")
+
+
+def parse(body: bytes) -> Any:
+    """Return the JSON document that a body holds (RFC 8259, in its strict reading; a BOM is ignored).
+
+    Raises:
+        InvalidBody: the bytes are not UTF-8 or not JSON, an object has a key twice, or a number is not
+            finite.
+    """
+    try:
+        return json.loads(
+            body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
+        )
+    except UnicodeDecodeError as error:
+        raise InvalidBody(
+            f"the body is not UTF-8 (byte {body[error.start]:#04x} at offset {error.start}); JSON is"
+        ) from None
+    except json.JSONDecodeError as error:
+        if not body.strip():
+            raise InvalidBody('the body is empty; expected {"image": [...]}') from None
+        raise InvalidBody(f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise InvalidBody("the body is nested too deeply; expected a list of numbers") from None
+    except ValueError as error:
+        raise InvalidBody(f"the body has a number that can't be read: {error}") from None
+
+
+def _many(document: dict[str, Any]) -> Image:
+    if "image" in document:
+        raise InvalidImage('both "image" and "images" are in the body; send one of them', pointer="")
+    images = document["images"]
+    if not isinstance(images, list):
+        raise InvalidImage(f"images is {_describe(images)}; expected a list of images", pointer="/images")
+    pixels = np.empty((len(images), PIXELS))
+    for i, image in enumerate(images):
+        pixels[i] = _one(image, f"images[{i}]", f"/images/{i}")
+    return as_float32(pixels)
+
+
+def _one(image: Any, where: str, pointer: str) -> NDArray[np.float64]:
+    if not isinstance(image, list):
+        raise InvalidImage(
+            f"{where} is {_describe(image)}; expected a list of {PIXELS} numbers", pointer=pointer
+        )
+    if any(isinstance(row, list) for row in image):
+        return as_doubles(_flatten(image, where, pointer))
+    if len(image) != PIXELS:
+        raise InvalidImage(
+            f"{where} has {len(image)} pixels; expected {PIXELS} ({SIDE} x {SIDE}, row by row)",
+            pointer=pointer,
+        )
+    _check_numbers(image, where, pointer)
+    return as_doubles(image)
+
+
+def _flatten(image: list[Any], where: str, pointer: str) -> list[int | float]:
+    """Return the pixels of an image in rows."""
+    if len(image) != SIDE:
+        raise InvalidImage(f"{where} has {len(image)} rows; expected {SIDE}", pointer=pointer)
+    pixels: list[int | float] = []
+    for y, row in enumerate(image):
+        at, to = f"{where}[{y}]", f"{pointer}/{y}"
+        if not isinstance(row, list):
+            raise InvalidImage(f"{at} is {_describe(row)}; expected a row of {SIDE} numbers", pointer=to)
+        if len(row) != SIDE:
+            raise InvalidImage(f"{at} has {len(row)} pixels; expected {SIDE}", pointer=to)
+        _check_numbers(row, at, to)
+        pixels += row
+    return pixels
+
+
+def _check_numbers(values: list[Any], where: str, pointer: str) -> None:
+    # bool is a subclass of int, but true is not a number in JSON: the types are compared, not their ancestry.
+    if {int, float}.issuperset(map(type, values)):
+        return
+    index, value = next((i, value) for i, value in enumerate(values) if type(value) not in (int, float))
+    raise InvalidImage(
+        f"{where}[{index}] is {_describe(value)}; expected a number in 0..1", pointer=f"{pointer}/{index}"
+    )
+
+
+def as_doubles(pixels: list[int | float]) -> NDArray[np.float64]:
+    """Return numbers as doubles; an integer beyond them becomes infinite."""
+    try:
+        return np.array(pixels, np.float64)
+    except OverflowError:
+        return np.array([_as_double(pixel) for pixel in pixels])
+
+
+def _as_double(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidBody(
+        f"the body contains {name}, which JSON has no number for; pixels are finite numbers in 0..1"
+    )
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise InvalidBody("the body has an object with the same name twice; duplicate keys are not allowed")
+    return members
+
+
+def _describe(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f"the string {value[:20]!r}"
+        case list():
+            return f"a list of {len(value)}"
+        case dict():
+            return "an object"
+        case _:
+            return f"the number {value}"[:40]

@@ -1,0 +1,129 @@
+"""The fast path: one prediction from bytes to bytes, without ASGI in between.
+
+uvicorn gives every request a scope, a task, two events and two rounds of header checks, and ASGI takes it
+through a stack of coroutines: together that costs more than decoding an image and computing its class.
+A ``POST /predict`` with numbers needs none of it. Its bytes go from uvicorn's parser to the reader and the
+batcher, and the answer goes back as one write. ``python -m benchmarks`` measures what that is worth.
+
+Which requests take it is decided from their head alone, and what takes it is answered on it. Everything else
+takes the general path through the application: other routes, pictures, forms, options, bodies that are
+chunked, large or wait for a 100, pipelined requests, and clients that do not read. Both paths share the
+readers, the batcher, the errors and the metrics, and answer alike; the tests send every body on both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from service.api.body import find_content_type, media_type_of
+from service.api.predict import NUMBERS, PATH, respond, submit
+from service.api.request_context import Header, RequestContext
+from service.api.state import Service
+from service.errors import QueueFull, RequestAbandoned
+
+if TYPE_CHECKING:
+    from service.server.protocol import PredictProtocol
+
+URL, METHOD = PATH.encode(), b"POST"
+# Below uvicorn's high-water mark of 64 KiB: it never has to stop reading for us.
+MAX_BODY_BYTES = 1 << 15
+GENERAL_HEADERS = frozenset((b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"))
+
+
+def find_media_type(url: bytes, method: bytes, headers: list[Header]) -> bytes | None:
+    """Return the media type of a request that the fast path takes; None for any other."""
+    if url != URL or method != METHOD:
+        return None
+    length = -1
+    for name, value in headers:
+        if name == b"content-length":
+            length = int(value)
+        elif name in GENERAL_HEADERS:
+            return None
+    media_type = media_type_of(find_content_type(headers))
+    return media_type if media_type in NUMBERS and 0 <= length <= MAX_BODY_BYTES else None
+
+
+class FastRequest:
+    """One request on the fast path; uvicorn's protocol takes it for its own RequestResponseCycle.
+
+    ``body``, ``response_complete``, ``disconnected``, ``keep_alive`` and ``message_event`` are what that
+    protocol reads and writes of a cycle.
+    """
+
+    __slots__ = (
+        "_context",
+        "_media_type",
+        "_protocol",
+        "_reply",
+        "_service",
+        "body",
+        "disconnected",
+        "keep_alive",
+        "response_complete",
+    )
+
+    def __init__(self, protocol: PredictProtocol, service: Service, media_type: bytes) -> None:
+        self.body = bytearray()
+        self.response_complete = False
+        self.disconnected = False
+        self.keep_alive = protocol.parser.should_keep_alive()
+        self._protocol = protocol
+        self._service = service
+        self._media_type = media_type
+        self._context = RequestContext(service.tracker, protocol.headers)
+        self._reply: asyncio.Future[Any] | None = None
+
+    @property
+    def message_event(self) -> FastRequest:
+        """What uvicorn sets when the connection is lost."""
+        return self
+
+    def set(self) -> None:
+        """Give up what is left to do if the client has gone."""
+        if self.disconnected and self._reply is not None:
+            self._reply.cancel()
+        elif self.disconnected:
+            self._context.finish(PATH, "POST", RequestAbandoned.status)
+
+    def begin(self) -> None:
+        """Decode the body, which is whole by now, and queue its images."""
+        service = self._service
+        try:
+            service.authorize(self._protocol.headers)
+            service.batcher.check_room()
+            self._reply = submit(service, service.numbers.read(self._media_type, bytes(self.body)))
+        except Exception as error:
+            self.refuse(error)
+            if isinstance(error, QueueFull):
+                self._protocol.pause_after_rejection()
+        else:
+            self._reply.add_done_callback(self._finish)
+
+    def refuse(self, error: Exception) -> None:
+        """Answer with an error."""
+        self._write(self._context.error_response(PATH, "POST", error))
+
+    def _finish(self, reply: asyncio.Future[Any]) -> None:
+        if self.disconnected or reply.cancelled():
+            self._context.finish(PATH, "POST", RequestAbandoned.status)
+            return
+        try:
+            response = respond(reply.result())
+        except Exception as error:
+            self.refuse(error)
+        else:
+            self._write(response)
+
+    def _write(self, response: Response) -> None:
+        protocol = self._protocol
+        close = self._service.tracker.draining or not self.keep_alive
+        protocol.write_response(self._context, response, close=close)
+        self.response_complete = True
+        self._context.finish(PATH, "POST", response.status_code)
+        if close:
+            protocol.transport.close()
+        protocol.on_response_complete()

@@ -1,0 +1,119 @@
+"""uvicorn's server, with a drain that loses no request and a check on clients that keep it waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from functools import partial
+
+import uvicorn
+
+from service.api.app import Application
+from service.api.state import Service
+from service.server.protocol import PredictProtocol
+from service.server.throttle import Throttle
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.1  # uvicorn's own
+CHECK_TICKS = 5
+QUIET_SECONDS = 0.5
+# Of the time that the whole drain may take: what is left is for the requests in flight at its end.
+LISTENING_SHARE = 0.4
+
+
+class Server(uvicorn.Server):
+    """Serves until SIGTERM or SIGINT, then drains.
+
+    uvicorn's own drain begins by closing the listener and every idle connection, and a client that was about
+    to use one of them gets a reset. Here the drain begins with notice: ``/healthz`` fails, and each answer is
+    the last of its connection. Requests that still come are served, until none has come for half a second.
+    """
+
+    def __init__(self, app: Application, settings: Settings) -> None:
+        # uvicorn calls this with its own arguments, once for each connection.
+        protocol = partial(PredictProtocol, throttle=Throttle())
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http=protocol,  # type: ignore[arg-type]
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=settings.keep_alive_seconds,
+            timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
+        )
+        super().__init__(config)
+        self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, and log the address, with the port that a 0 has become."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Check the time limits of every connection; the hot path keeps no timers for them."""
+        if counter % CHECK_TICKS == 0:
+            now = time.monotonic()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, PredictProtocol):
+                    connection.check_timeouts(now)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, then end as uvicorn does."""
+        allowed = float(self.config.timeout_graceful_shutdown or 0)
+        began = time.perf_counter()
+        tracker = self._service.tracker
+        tracker.draining, tracker.last_served = True, began
+        logger.info("draining: the health check fails, and connections end with their next answer")
+        await self._quiet_by(began + allowed * LISTENING_SHARE)
+        # Where clients come without a pause, as nothing sends them elsewhere, it has to end all the same.
+        # Those that are connected by then get the time for one more request.
+        for server in self.servers:
+            server.close()
+        await self._quiet_by(began + 2 * allowed * LISTENING_SHARE)
+        rest = allowed - (time.perf_counter() - began)
+        self.config.timeout_graceful_shutdown = max(1, int(rest))
+        await super().shutdown(sockets)
+
+    async def _quiet_by(self, deadline: float) -> None:
+        """Serve until no request has been served for a while, or to the deadline."""
+        tracker = self._service.tracker
+        counter = 0
+        while not self.force_exit and time.perf_counter() < deadline:
+            await asyncio.sleep(TICK_SECONDS)
+            counter += 1
+            await self.on_tick(counter)
+            if not tracker.in_flight and time.perf_counter() - tracker.last_served > QUIET_SECONDS:
+                return
+
+    @property
+    def _service(self) -> Service:
+        service: Service = self._app.state.service
+        return service
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take a port without listening on it: connections are refused until the model is ready.
+
+    Raises:
+        OSError: the address is taken, or is none of this machine; the message says which.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {host} port {port}: {error}") from None
+    return listener
