@@ -1,6 +1,8 @@
-"""The small sample of MNIST in tests/data: how it was made, and how tests read it.
+"""Write the small sample of MNIST in tests/data again, byte for byte, from the original files.
 
-`python -m tests.training_sample DIR`, where DIR holds MNIST/raw, writes tests/data again, byte for byte.
+DIR holds MNIST/raw:
+
+    python -m tools.training_sample DIR
 """
 
 from __future__ import annotations
@@ -12,18 +14,9 @@ from pathlib import Path
 
 from torchvision.datasets import MNIST
 
-SAMPLE = Path(__file__).parent / "data"
+SAMPLE = Path(__file__).parents[1] / "tests" / "data"
 # Ranges of MNIST's test images: those that stand in for a training set, and those for a test set.
 PARTS = {"train": range(200, 600), "t10k": range(200)}
-
-
-def unpack_sample(folder: Path) -> Path:
-    """Write the sample as the raw files that torchvision reads, and return the folder to pass as --data."""
-    raw = folder / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for packed in (SAMPLE / "MNIST" / "raw").glob("*.gz"):
-        (raw / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
-    return folder
 
 
 def write_sample(source: Path) -> None:

@@ -9,22 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training_sample import unpack_sample
-from training.data import Digits, load_mnist
+from training.data import Digits
 from training.errors import TrainingError
 from training.lessons import LESSON, Lessons, file_name, softened, write_lessons
 from training.model import DigitNet
-from training.options import parse
 from training.recipe import Recipe
 from training.school import School
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=1, batch_size=50, teachers=1, teacher_epochs=1, views=2)
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Digits:
-    return load_mnist(unpack_sample(tmp_path_factory.mktemp("sample")), download=False).test
 
 
 @pytest.fixture(scope="module")
@@ -98,26 +91,3 @@ def test_students_of_other_seeds_share_teachers_and_lessons(digits: Digits, tmp_
     assert first.history == again.history
     assert first.history != second.history
     assert second.history == alone.history
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("--views 0 --teachers 1", "argument --views: 0 is less than 1"),
-        ("--teachers -1", "argument --teachers: -1 is less than 0"),
-        ("--students 0", "argument --students: 0 is less than 1"),
-        ("--views 4", "--views is about teachers; add --teachers N or leave out --views"),
-        ("--teacher-epochs 4", "--teacher-epochs is about teachers; add --teachers N or leave out"),
-        ("--epochs many", "argument --epochs: invalid count value: 'many'"),
-    ],
-)
-def test_options_that_make_no_sense_are_refused_in_one_line(
-    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as refusal:
-        parse(arguments.split())
-
-    said = capsys.readouterr().err
-    assert refusal.value.code == 2
-    assert said.startswith(f"training: {message}")
-    assert len(said.splitlines()) == 1

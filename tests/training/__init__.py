@@ -1,0 +1,1 @@
+"""Tests of `training`: its command as a person runs it, and its parts."""

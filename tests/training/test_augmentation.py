@@ -1,0 +1,59 @@
+"""What training does to images before it shows them to a network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from training.augment import RandomWarp, augmentation
+from training.defects import DEFECTS, RandomDefects
+
+
+def test_each_image_is_warped_in_its_own_way(images: Tensor) -> None:
+    torch.manual_seed(0)
+    same = images[:1].repeat(8, 1, 1, 1)
+
+    warped = RandomWarp()(same)
+
+    assert warped.shape == same.shape
+    assert len({tuple(image.flatten().tolist()) for image in warped}) == 8
+
+
+def test_warp_of_no_strength_changes_nothing(images: Tensor) -> None:
+    still = RandomWarp(degrees=0, scale=0, shear=0, translate=0, elastic=0)
+
+    torch.testing.assert_close(still(images), images, atol=1e-5, rtol=0)
+
+
+def test_defects_touch_their_share_of_the_images(images: Tensor) -> None:
+    torch.manual_seed(0)
+
+    spoiled = (RandomDefects(0.3)(images) != images).flatten(1).any(dim=1)
+
+    assert 0.15 < float(spoiled.float().mean()) < 0.45
+    assert torch.equal(RandomDefects(0)(images), images)
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.__name__.strip("_"))
+def test_each_defect_keeps_shape_and_spoils(defect, images: Tensor) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(0)
+
+    spoiled = defect(images)
+
+    assert spoiled.shape == images.shape
+    assert spoiled.isfinite().all()
+    assert not torch.equal(spoiled, images)
+
+
+def test_augmentation_repeats_with_its_seed(images: Tensor) -> None:
+    augment = augmentation(defects=0.5)
+
+    torch.manual_seed(3)
+    first = augment(images)
+    torch.manual_seed(3)
+    second = augment(images)
+
+    assert torch.equal(first, second)
+    assert float(first.min()) >= 0
+    assert float(first.max()) <= 1

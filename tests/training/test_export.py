@@ -1,0 +1,35 @@
+"""The exported module, and the weights that come with the service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tests.support.training_sample import SAMPLE
+from tests.support.weights_file import read_weights_file
+from training.export import check_agreement, frozen
+from training.model import DigitNet
+
+BUNDLED = Path(__file__).parents[2] / "service" / "weights" / "mnist_cnn.pt"
+
+
+def test_exported_module_agrees_with_the_trained_one(images: Tensor) -> None:
+    model = DigitNet()
+    for _ in range(3):
+        model(images)
+
+    assert check_agreement(model, frozen(model), images) < 1e-5
+
+
+def test_bundled_weights_read_the_ready_made_digits() -> None:
+    module, card, golden = read_weights_file(BUNDLED)
+
+    for digit in range(10):
+        pixels = json.loads((SAMPLE / f"digit-{digit}.json").read_text())["image"]
+        assert int(module(torch.tensor(pixels).view(1, 1, 28, 28)).argmax()) == digit
+    assert card["metrics"]["test_accuracy"] >= 0.995
+    assert card["dataset"]["train_images"] == 60_000
+    assert sorted(set(golden["labels"].tolist())) == list(range(10))

@@ -1,0 +1,1 @@
+"""Developer tools that are no tests; the Makefile calls them."""
