@@ -1,1 +1,7 @@
 """Train a digit classifier and export the weights file that the service reads."""
+
+from __future__ import annotations
+
+
+class TrainingError(Exception):
+    """One line that says what is wrong and what to do; `python -m training` prints it and exits with 1."""

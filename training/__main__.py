@@ -40,17 +40,15 @@ from pathlib import Path
 
 import torch
 
-from training import distributed, plots
+from training import TrainingError, distributed, plots
 from training.card import as_markdown, model_card
 from training.data import Dataset, Digits, load_mnist, split
-from training.errors import TrainingError
-from training.evaluate import forward_microseconds
+from training.distillation import School
+from training.evaluate import Result, forward_microseconds, measure, over_seeds
 from training.export import FILE_NAME, golden_cases, write_weights
 from training.files import as_json, make_folder, write_bytes
 from training.options import parse
 from training.recipe import Recipe
-from training.results import Result, measure, over_seeds
-from training.school import School
 
 
 def main() -> None:

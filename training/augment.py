@@ -8,6 +8,7 @@ All randomness comes from torch's global generator, so one seed repeats a run.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -15,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from training.defects import RandomDefects
-from training.draws import knot_weights, uniform
+from training.data import Batch, Digits
+from training.defects import RandomDefects, knot_weights, uniform
 
 
 class RandomWarp(v2.Transform):  # type: ignore[misc]  # torchvision ships no types
@@ -88,3 +89,21 @@ def augmentation(*, defects: float, warp: float = 1.0) -> v2.Transform:
         degrees=15 * warp, scale=0.15 * warp, shear=0.25 * warp, translate=0.1 * warp, elastic=0.05 * warp
     )
     return v2.Compose([bend, RandomDefects(defects)])
+
+
+class Augmented:
+    """Images that look new each time, with their labels alone."""
+
+    def __init__(self, digits: Digits, *, defects: float, warp: float, device: torch.device) -> None:
+        self.images = digits.images.to(device)
+        self.labels = digits.labels.to(device)
+        self.augment = augmentation(defects=defects, warp=warp)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def epoch(self, number: int, picks: Iterable[Tensor]) -> Iterator[Batch]:  # noqa: ARG002
+        """Augment each batch with random numbers from torch's global generator."""
+        for indices in picks:
+            indices = indices.to(self.images.device)
+            yield Batch(self.augment(self.images[indices].float() / 255), self.labels[indices], None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from training.errors import TrainingError
+from training import TrainingError
 from training.files import write_bytes
 from training.train import Trainer
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torchvision.datasets import MNIST
 
-from training.errors import TrainingError
+from training import TrainingError
 
 # sha256 of the four files of the original MNIST, unpacked.
 OFFICIAL = {
@@ -49,6 +51,24 @@ class Dataset:
     train: Digits
     test: Digits
     sha256: str
+
+
+class Batch(NamedTuple):
+    """Images (N, 1, 28, 28) float32 in 0..1, labels (N,), and probabilities (N, 10) if they were taught."""
+
+    images: Tensor
+    labels: Tensor
+    taught: Tensor | None
+
+
+class Batches(Protocol):
+    """Training images to be learned from again and again."""
+
+    def __len__(self) -> int:
+        """How many images an epoch has."""
+
+    def epoch(self, number: int, picks: Iterable[Tensor]) -> Iterator[Batch]:
+        """For each tensor of indices, the batch of these images as they look in this epoch, from 1 on."""
 
 
 def load_mnist(folder: Path, *, download: bool, check: bool = True) -> Dataset:

@@ -11,8 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from training.draws import knot_weights, uniform
-
 
 class RandomDefects(v2.Transform):  # type: ignore[misc]
     """Spoil a share of the images, each in one way, as real drawings and cameras do.
@@ -40,6 +38,19 @@ class RandomDefects(v2.Transform):  # type: ignore[misc]
             if len(chosen):
                 images[chosen] = defect(images[chosen]).clamp(0, 1)
         return images
+
+
+def uniform(low: float, high: float, *size: int, like: Tensor) -> Tensor:
+    """Numbers drawn evenly from [low, high), of shape `size`, on the device of `like`."""
+    return torch.rand(size, device=like.device) * (high - low) + low
+
+
+def knot_weights(size: int, knots: int) -> Tensor:
+    """How much each of `knots` even control points counts at each of `size` pixels; rows sum to 1."""
+    pixels = (torch.arange(size) + 0.5) / size
+    centres = (torch.arange(knots) + 0.5) / knots
+    bumps = torch.exp(-0.5 * ((pixels[:, None] - centres) * knots / 0.7) ** 2)
+    return bumps / bumps.sum(dim=1, keepdim=True)
 
 
 def _each(low: float, high: float, images: Tensor) -> Tensor:

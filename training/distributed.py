@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 import torch.distributed as dist
 
-from training.errors import TrainingError
+from training import TrainingError
 
 
 @contextlib.contextmanager

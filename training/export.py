@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training import TrainingError
 from training.data import Digits
-from training.errors import TrainingError
 from training.files import as_json, write_bytes
 from training.model import CLASSES, DigitNet, predict
 

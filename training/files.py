@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from training.errors import TrainingError
+from training import TrainingError
 
 
 def make_folder(folder: Path) -> None:

@@ -17,9 +17,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from training import distributed
-from training.batches import Batch, Batches
 from training.calibration import accuracy
-from training.data import Digits
+from training.data import Batch, Batches, Digits
 from training.model import DigitNet, forward, predict
 from training.recipe import Recipe
 

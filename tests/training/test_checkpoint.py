@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import checkpoint
-from training.batches import Augmented
+from training import TrainingError, checkpoint
+from training.augment import Augmented
 from training.data import Digits
-from training.errors import TrainingError
 from training.model import DigitNet
 from training.recipe import Recipe
 from training.train import Trainer

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.support.training_sample import unpack_sample
+from training import TrainingError
 from training.data import load_mnist, split
-from training.errors import TrainingError
 
 
 def test_truncated_data_is_refused(tmp_path: Path) -> None:

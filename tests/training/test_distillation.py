@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from training import TrainingError
 from training.data import Digits
-from training.errors import TrainingError
-from training.lessons import LESSON, Lessons, file_name, softened, write_lessons
+from training.distillation import LESSON, Lessons, School, file_name, softened, write_lessons
 from training.model import DigitNet
 from training.recipe import Recipe
-from training.school import School
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=1, batch_size=50, teachers=1, teacher_epochs=1, views=2)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from training import TrainingError
 from training.distributed import choose_device
-from training.errors import TrainingError
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.errors import TrainingError
+from training import TrainingError
 from training.files import make_folder, write_bytes
 
 

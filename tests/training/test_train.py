@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from training.batches import Augmented
+from training.augment import Augmented
 from training.data import Digits
 from training.model import DigitNet, content_hash
 from training.recipe import Recipe

@@ -1,7 +1,0 @@
-"""What can go wrong that the person at the keyboard can mend."""
-
-from __future__ import annotations
-
-
-class TrainingError(Exception):
-    """One line that says what is wrong and what to do; `python -m training` prints it and exits with 1."""
