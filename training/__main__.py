@@ -1,6 +1,6 @@
 """Train a digit classifier and export the weights file that the service reads.
 
-Download MNIST into data/, hold 5,000 images out to choose by, and train on the rest:
+Download MNIST into data/, hold 5,000 images out for validation, and train on the rest:
 
     python -m training --out runs/first
 
@@ -10,9 +10,9 @@ Read MNIST that is there already, and train on all 60,000 images with the temper
 
 Train four wider networks first, and let them label 25 views of each image for the student:
 
-    python -m training --data DIR --out runs/taught --teachers 4 --views 25
+    python -m training --data DIR --out runs/distilled --teachers 4 --views 25
 
-Train with seeds 1 to 5, to see how far accuracy is luck, and export the first, whatever the others give:
+Train with seeds 1 to 5, to see how far accuracy depends on the seed, and export the first in any case:
 
     python -m training --data DIR --out runs/five --students 5
 
@@ -43,8 +43,8 @@ import torch
 from training import TrainingError, distributed, plots
 from training.card import as_markdown, model_card
 from training.data import Dataset, Digits, load_mnist, split
-from training.distillation import School
-from training.evaluate import Result, forward_microseconds, measure, over_seeds
+from training.distillation import Distillation
+from training.evaluate import Result, evaluate, forward_microseconds, over_seeds
 from training.export import FILE_NAME, golden_cases, write_weights
 from training.files import as_json, make_folder, write_bytes
 from training.options import parse
@@ -69,25 +69,25 @@ def run(options: argparse.Namespace) -> None:
     # cuBLAS needs this before its first call, or it refuses to be deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
-    with distributed.joined(options.device) as device:
+    with distributed.process_group(options.device) as device:
         make_folder(options.out)
         data = read_data(options)
-        learning, validation = split(data.train, options.validation)
+        train, validation = split(data.train, options.validation)
         if options.dry_run:
-            learning = learning.take(slice(5 * options.batch_size))
-        print_once(f"{len(learning):,} images to learn from, {len(validation):,} to choose by")
+            train = train.take(slice(5 * options.batch_size))
+        print_once(f"{len(train):,} training images, {len(validation):,} validation images")
         started = time.perf_counter()
-        school = School(options.out, learning, validation, device, options.resume)
-        students = school.students(recipe_of(options), options.students)
+        distillation = Distillation(options.out, train, validation, device, options.resume)
+        students = distillation.train_students(recipe_of(options), options.students)
         seconds = time.perf_counter() - started
         if distributed.rank() == 0:
-            results = measure(students, validation, data.test, options.temperature)
-            conclude(options, results, data, learning, device, seconds)
+            results = evaluate(students, validation, data.test, options.temperature)
+            write_results(options, results, data, train, device, seconds)
 
 
 def read_data(options: argparse.Namespace) -> Dataset:
     """MNIST from the folder that was named, or downloaded."""
-    with distributed.leader_first():
+    with distributed.rank_zero_first():
         folder = options.data or Path("data")
         return load_mnist(folder, download=options.data is None, check=not options.any_data)
 
@@ -98,11 +98,11 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     return Recipe(**{name: value for name, value in vars(options).items() if name in names})
 
 
-def conclude(
+def write_results(
     options: argparse.Namespace,
     results: Sequence[Result],
     data: Dataset,
-    learning: Digits,
+    train: Digits,
     device: torch.device,
     train_seconds: float,
 ) -> None:
@@ -114,7 +114,7 @@ def conclude(
     dataset = {
         "name": "custom" if options.any_data else "MNIST",
         "sha256": data.sha256,
-        "train_images": len(learning),
+        "train_images": len(train),
         "test_images": len(data.test),
     }
     card = model_card(first.student.model, training=training, dataset=dataset, metrics=metrics)
@@ -129,7 +129,7 @@ def conclude(
         "training": training,
         "dataset": dataset,
         "device": str(device),
-        "processes": distributed.size(),
+        "processes": distributed.world_size(),
         "train_seconds": round(train_seconds, 1),
     }
 

@@ -28,9 +28,9 @@ class RandomWarp(v2.Transform):  # type: ignore[misc]  # torchvision ships no ty
     Args:
         degrees: largest rotation, either way.
         scale: largest relative change of size, drawn apart for width and height.
-        shear: largest slant, as a share of the height.
-        translate: largest shift, as a share of the side.
-        elastic: standard deviation of the bending, as a share of half the side.
+        shear: largest slant, as a fraction of the height.
+        translate: largest shift, as a fraction of the side.
+        elastic: standard deviation of the bending, as a fraction of half the side.
         knots: control points of the bending, per side.
     """
 
@@ -82,7 +82,7 @@ def augmentation(*, defects: float, warp: float = 1.0) -> v2.Transform:
     """The pipeline for training: (N, 1, H, W) float32 in 0..1 to the same.
 
     Args:
-        defects: share of the images that `RandomDefects` spoils.
+        defects: fraction of the images that `RandomDefects` spoils.
         warp: strength of `RandomWarp`; 1 is its default ranges.
     """
     bend = RandomWarp(
@@ -91,19 +91,17 @@ def augmentation(*, defects: float, warp: float = 1.0) -> v2.Transform:
     return v2.Compose([bend, RandomDefects(defects)])
 
 
-class Augmented:
+class AugmentedBatches:
     """Images that look new each time, with their labels alone."""
 
     def __init__(self, digits: Digits, *, defects: float, warp: float, device: torch.device) -> None:
         self.images = digits.images.to(device)
         self.labels = digits.labels.to(device)
         self.augment = augmentation(defects=defects, warp=warp)
+        self.image_count = len(digits)
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def epoch(self, number: int, picks: Iterable[Tensor]) -> Iterator[Batch]:  # noqa: ARG002
+    def epoch(self, number: int, indices: Iterable[Tensor]) -> Iterator[Batch]:  # noqa: ARG002
         """Augment each batch with random numbers from torch's global generator."""
-        for indices in picks:
-            indices = indices.to(self.images.device)
-            yield Batch(self.augment(self.images[indices].float() / 255), self.labels[indices], None)
+        for chosen in indices:
+            chosen = chosen.to(self.images.device)
+            yield Batch(self.augment(self.images[chosen].float() / 255), self.labels[chosen], None)

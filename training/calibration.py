@@ -1,4 +1,4 @@
-"""How far confidence can be believed, and the one number that mends it."""
+"""How well confidence agrees with accuracy, and the temperature that corrects it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from torch.nn import functional as F
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """The share of rows of (N, 10) whose largest logit is at the label."""
+    """The fraction of rows of (N, 10) whose largest logit is at the label."""
     return float((logits.argmax(dim=1) == labels).double().mean())
 
 
 def reliability(logits: Tensor, labels: Tensor, bins: int = 15) -> list[tuple[int, float, float]]:
     """For each of `bins` even ranges of confidence: how many images, their mean confidence and accuracy."""
     confidence, digit = F.softmax(logits.double(), dim=1).max(dim=1)
-    right = (digit == labels).double()
-    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    correct = (digit == labels).double()
+    bin_index = (confidence * bins).ceil().long().clamp(1, bins) - 1
     rows = []
     for index in range(bins):
-        inside = place == index
+        inside = bin_index == index
         count = int(inside.sum())
-        mean = (float(confidence[inside].mean()), float(right[inside].mean())) if count else (0.0, 0.0)
+        mean = (float(confidence[inside].mean()), float(correct[inside].mean())) if count else (0.0, 0.0)
         rows.append((count, *mean))
     return rows
 
@@ -29,7 +29,7 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = 15) -> list[tuple[in
 def expected_calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
     """The mean gap of confidence and accuracy over bins, weighted by their images (Guo et al., 2017)."""
     rows = reliability(logits, labels, bins)
-    return sum(count * abs(confidence - right) for count, confidence, right in rows) / len(labels)
+    return sum(count * abs(confidence - correct) for count, confidence, correct in rows) / len(labels)
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:

@@ -43,7 +43,7 @@ Reads one handwritten digit. Made on {created} with PyTorch {torch}.
 | accuracy on {test_images:,} test images | {test_accuracy:.2%} |
 | mean accuracy on corrupted test images | {test_corruption_accuracy:.2%} |
 | expected calibration error | {test_ece:.2%} |
-{seeds}| learned numbers | {parameters:,} |
+{seeds}| parameters | {parameters:,} |
 | time per image, one thread, batch 1 / 8 / 32 | {speed} µs |
 
 ## Use
@@ -59,8 +59,8 @@ rely on it.
 ## Training
 
 {train_images:,} images of {dataset} (sha256 over the files `{sha256}`), {epochs} epochs, seed {seed}, teachers:
-{teachers}. The exported weights are the running average after the last step; the test images were used once, at the
-end.
+{teachers}. The exported weights are the exponential moving average after the last step; the test images were used once,
+at the end.
 
 ## Corrupted images
 
@@ -75,8 +75,8 @@ Accuracy by kind at three strengths, worst kind first.
 def as_markdown(card: dict[str, Any], report: dict[str, Any]) -> str:
     """One page for people, from the content of `model.json` and of `metrics.json`."""
     rows = []
-    for kind, shares in sorted(report["corruptions"].items(), key=lambda item: statistics.fmean(item[1])):
-        cells = [kind, *(f"{share:.2%}" for share in [*shares, statistics.fmean(shares)])]
+    for kind, accuracies in sorted(report["corruptions"].items(), key=lambda item: statistics.fmean(item[1])):
+        cells = [kind, *(f"{accuracy:.2%}" for accuracy in [*accuracies, statistics.fmean(accuracies)])]
         rows.append(f"| {' | '.join(cells)} |")
     speed = report["forward_microseconds_per_image"]
     return PAGE.format(

@@ -74,9 +74,9 @@ def _shot_noise(images: Tensor, photons: float, generator: Generator) -> Tensor:
     return torch.poisson(images * photons, generator=generator) / photons
 
 
-def _impulse_noise(images: Tensor, share: float, generator: Generator) -> Tensor:
+def _impulse_noise(images: Tensor, fraction: float, generator: Generator) -> Tensor:
     chance = torch.rand(images.shape, generator=generator)
-    return torch.where(chance < share / 2, 0.0, torch.where(chance > 1 - share / 2, 1.0, images))
+    return torch.where(chance < fraction / 2, 0.0, torch.where(chance > 1 - fraction / 2, 1.0, images))
 
 
 def _gaussian_noise(images: Tensor, sd: float, generator: Generator) -> Tensor:
@@ -154,10 +154,10 @@ def _fog(images: Tensor, amount: float, generator: Generator) -> Tensor:
     return (images + amount * (clouds - low) / (high - low)) / (1 + amount / 2)
 
 
-def _spatter(images: Tensor, share: float, generator: Generator) -> Tensor:
+def _spatter(images: Tensor, fraction: float, generator: Generator) -> Tensor:
     """Drops of ink: the highest places of a smooth random field."""
     field = _gaussian(torch.randn(images.shape, generator=generator), 1.0)
-    limit = field.flatten(1).quantile(1 - share, dim=1).view(-1, 1, 1, 1)
+    limit = field.flatten(1).quantile(1 - fraction, dim=1).view(-1, 1, 1, 1)
     drops = ((field - limit) / field.std(dim=(2, 3), keepdim=True) * 4).clamp(0, 1)
     return torch.maximum(images, drops)
 

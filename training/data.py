@@ -1,4 +1,4 @@
-"""MNIST from torchvision's folder layout, checked, as tensors, with a validation split that never changes."""
+"""MNIST from torchvision's folder layout, checked, as tensors; its validation split; batches of it."""
 
 from __future__ import annotations
 
@@ -54,20 +54,19 @@ class Dataset:
 
 
 class Batch(NamedTuple):
-    """Images (N, 1, 28, 28) float32 in 0..1, labels (N,), and probabilities (N, 10) if they were taught."""
+    """Images (N, 1, 28, 28) float32 in 0..1, labels (N,), and soft labels (N, 10) if there are teachers."""
 
     images: Tensor
     labels: Tensor
-    taught: Tensor | None
+    soft_labels: Tensor | None
 
 
 class Batches(Protocol):
-    """Training images to be learned from again and again."""
+    """What a trainer reads in each epoch: `image_count` training images, in batches."""
 
-    def __len__(self) -> int:
-        """How many images an epoch has."""
+    image_count: int
 
-    def epoch(self, number: int, picks: Iterable[Tensor]) -> Iterator[Batch]:
+    def epoch(self, number: int, indices: Iterable[Tensor]) -> Iterator[Batch]:
         """For each tensor of indices, the batch of these images as they look in this epoch, from 1 on."""
 
 
@@ -129,10 +128,10 @@ def _checked_bytes(path: Path, *, check: bool) -> bytes:
 
 
 def split(digits: Digits, validation: int) -> tuple[Digits, Digits]:
-    """Part the images into those to learn from and `validation` to choose by, the same in every run."""
+    """Split the images into those to train on and `validation` to choose by, the same in every run."""
     if not 0 <= validation < len(digits):
         raise TrainingError(
-            f"--validation {validation} of {len(digits)} training images leaves none to learn from"
+            f"--validation {validation} of {len(digits)} training images leaves none to train on"
         )
     order = torch.randperm(len(digits), generator=torch.Generator().manual_seed(SPLIT_SEED))
     return digits.take(order[validation:]), digits.take(order[:validation])

@@ -13,21 +13,21 @@ from torchvision.transforms import v2
 
 
 class RandomDefects(v2.Transform):  # type: ignore[misc]
-    """Spoil a share of the images, each in one way, as real drawings and cameras do.
+    """Spoil a fraction of the images, each in one way, as real drawings and cameras do.
 
     Images are float32 (N, 1, H, W) in 0..1 and stay in it. The families are broad on purpose: the corruption
     suite that measures robustness (`corruptions.py`) is made by other code with other parameters.
     """
 
-    def __init__(self, share: float = 0.3) -> None:
+    def __init__(self, fraction: float = 0.3) -> None:
         super().__init__()
-        self.share = share
+        self.fraction = fraction
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Choose a defect for each image; the index past the last defect means none."""
         n = len(flat_inputs[0])
         kind = torch.randint(len(DEFECTS), (n,))
-        kind[torch.rand(n) >= self.share] = len(DEFECTS)
+        kind[torch.rand(n) >= self.fraction] = len(DEFECTS)
         return {"kind": kind}
 
     def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:

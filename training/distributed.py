@@ -14,7 +14,7 @@ from training import TrainingError
 
 
 @contextlib.contextmanager
-def joined(name: str) -> Iterator[torch.device]:
+def process_group(name: str) -> Iterator[torch.device]:
     """Join the group if `torchrun` started this process; gives the device to train on.
 
     `cuda` means a GPU of its own for each process of this machine. Raises TrainingError if there is none.
@@ -26,9 +26,9 @@ def joined(name: str) -> Iterator[torch.device]:
     if device.type == "cuda":
         device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(device)
-    # The others wait while the first process lets the teachers label; `torchrun` ends them all if one fails.
-    patience = dt.timedelta(days=1)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
+    # The others wait while the first process makes the soft labels; `torchrun` ends them all if one fails.
+    timeout = dt.timedelta(days=1)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timeout)
     try:
         yield device
     finally:
@@ -61,16 +61,16 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def size() -> int:
+def world_size() -> int:
     """How many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 @contextlib.contextmanager
-def leader_first() -> Iterator[None]:
+def rank_zero_first() -> Iterator[None]:
     """Let the first process do the block before the others: one downloads, the rest find it done."""
     if rank() > 0:
         dist.barrier()
     yield
-    if rank() == 0 and size() > 1:
+    if rank() == 0 and world_size() > 1:
         dist.barrier()

@@ -1,4 +1,4 @@
-"""Each trained network is calibrated, exported and measured: accuracy, calibration, robustness and speed."""
+"""Calibrate, export and evaluate trained networks: accuracy, calibration, robustness and speed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from training.model import divide_logits, predict
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a module makes of some images: logits (N, 10), accuracy by corruption, and scores by name."""
+class Evaluation:
+    """A module on some images: its logits (N, 10), accuracy by corruption, and scores by name."""
 
     logits: Tensor
     corruptions: dict[str, list[float]]
@@ -33,19 +33,19 @@ class Measured:
 
 @dataclass(frozen=True)
 class Result:
-    """A student as a service would have it: exported, and measured on the test images."""
+    """A student as the service would have it: exported, and evaluated on the test images."""
 
     student: Student
     temperature: float
     module: torch.jit.ScriptModule
-    test: Measured
+    test: Evaluation
     metrics: dict[str, float]
 
 
-def measure(
+def evaluate(
     students: Sequence[Student], validation: Digits, test: Digits, temperature: float | None
 ) -> list[Result]:
-    """Export the students, a temperature folded into each, and measure the exported modules.
+    """Export the students, a temperature folded into each, and evaluate the exported modules.
 
     The temperature is the one given, or fitted on the held-out images, or 1 where there are none.
     """
@@ -53,23 +53,23 @@ def measure(
     modules = [frozen(student.model) for student in students]
     for student, module in zip(students, modules, strict=True):
         check_agreement(student.model, module, test.pixels()[:64])
-    held_out = _measured("validation", modules, validation) if len(validation) else []
-    on_test = _measured("test", modules, test)
+    held_out = _evaluate_on("validation", modules, validation) if len(validation) else []
+    on_test = _evaluate_on("test", modules, test)
     results = []
-    for place, student in enumerate(students):
-        metrics = (held_out[place].scores if held_out else {}) | on_test[place].scores
-        results.append(Result(student, temperatures[place], modules[place], on_test[place], metrics))
+    for index, student in enumerate(students):
+        metrics = (held_out[index].scores if held_out else {}) | on_test[index].scores
+        results.append(Result(student, temperatures[index], modules[index], on_test[index], metrics))
     return results
 
 
-def _measured(part: str, modules: Sequence[torch.jit.ScriptModule], digits: Digits) -> list[Measured]:
-    each = []
+def _evaluate_on(part: str, modules: Sequence[torch.jit.ScriptModule], digits: Digits) -> list[Evaluation]:
+    evaluations = []
     for module, corruptions in zip(modules, corruption_accuracy(modules, digits), strict=True):
         logits = exported_logits(module, digits.pixels())
-        figures = scores(part, logits, digits.labels)
-        figures[f"{part}_corruption_accuracy"] = mean(corruptions)
-        each.append(Measured(logits, corruptions, figures))
-    return each
+        named = scores(part, logits, digits.labels)
+        named[f"{part}_corruption_accuracy"] = mean_accuracy(corruptions)
+        evaluations.append(Evaluation(logits, corruptions, named))
+    return evaluations
 
 
 def _calibrate(student: Student, validation: Digits, temperature: float | None) -> float:
@@ -106,18 +106,18 @@ def corruption_accuracy(
 ) -> list[dict[str, list[float]]]:
     """For each module and each kind of `corruptions.KINDS`, the accuracy at its three strengths.
 
-    To spoil an image costs more than to recognise it: each is spoiled once for all modules.
+    Corrupting an image costs more than classifying it, so each is corrupted once for all modules.
     """
     images = digits.pixels()
     results: list[dict[str, list[float]]] = [{kind: [] for kind in KINDS} for _ in modules]
     for kind, strength in tqdm(list(itertools.product(KINDS, range(STRENGTHS))), desc="corruptions"):
-        spoiled = corrupt(kind, strength, images)
+        corrupted = corrupt(kind, strength, images)
         for module, result in zip(modules, results, strict=True):
-            result[kind].append(accuracy(exported_logits(module, spoiled), digits.labels))
+            result[kind].append(accuracy(exported_logits(module, corrupted), digits.labels))
     return results
 
 
-def mean(corruptions: dict[str, list[float]]) -> float:
+def mean_accuracy(corruptions: dict[str, list[float]]) -> float:
     """The mean over all kinds and strengths, each counting the same."""
     return statistics.fmean(itertools.chain.from_iterable(corruptions.values()))
 

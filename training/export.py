@@ -61,12 +61,12 @@ def golden_cases(module: torch.jit.ScriptModule, test: Digits) -> bytes:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with torch.inference_mode():
-        right = (
+        correct = (
             torch.cat([module(part).argmax(dim=1) for part in torch.split(test.pixels(), 500)]) == test.labels
         )
         chosen = []
         for digit in range(len(CLASSES)):
-            chosen += (right & (test.labels == digit)).nonzero().flatten()[:GOLDEN_PER_DIGIT].tolist()
+            chosen += (correct & (test.labels == digit)).nonzero().flatten()[:GOLDEN_PER_DIGIT].tolist()
         cases = test.take(torch.tensor(chosen, dtype=torch.int64))
         logits = module(cases.pixels()) if len(cases) else torch.zeros(0, len(CLASSES))
     torch.set_num_threads(threads)

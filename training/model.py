@@ -1,4 +1,4 @@
-"""The network that is served, and the wider one that can teach it."""
+"""The network that is served, and the wider one of its teachers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 CLASSES = tuple("0123456789")
 
 # Output channels, kernel side, stride and padding of each convolution. Chosen for the time that one thread
-# needs (training/README.md has the table): the stem halves 28 x 28 at once and lets its empty border go, and
-# channel counts are multiples of 16, the width of the vector registers that oneDNN's convolutions fill.
+# needs (training/EXPERIMENTS.md has the table): the stem halves 28 x 28 at once and lets its empty border go,
+# and channel counts are multiples of 16, the width of the vector registers that oneDNN's convolutions fill.
 Layer = tuple[int, int, int, int]
 STUDENT: tuple[Layer, ...] = ((16, 6, 2, 0), (32, 3, 2, 1), (64, 3, 2, 1), (128, 3, 1, 0))
-# Twice the time per image, and the most that 250,000 numbers give.
+# Twice the time per image, and as wide as 250,000 parameters allow.
 TEACHER: tuple[Layer, ...] = ((16, 6, 2, 0), (64, 3, 2, 1), (128, 3, 2, 1), (128, 3, 1, 0))
 
 # The standard deviation of MNIST's pixels.
@@ -50,7 +50,7 @@ class DigitNet(nn.Sequential):
 
 
 def parameter_count(model: nn.Module) -> int:
-    """How many numbers the model learned."""
+    """How many parameters the model has."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

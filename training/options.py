@@ -32,28 +32,31 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
 
     def add(name: str, default: object, kind: Callable[[str], object], metavar: str, text: str) -> None:
-        told = text if default is None else f"{text} (default: {default})"
-        parser.add_argument(name, default=default, type=kind, metavar=metavar, help=told)
+        full = text if default is None else f"{text} (default: {default})"
+        parser.add_argument(name, default=default, type=kind, metavar=metavar, help=full)
 
     add("--data", None, Path, "DIR", "folder that holds MNIST/raw; without it, a download fills data/")
     add("--out", Path("runs/latest"), Path, "DIR", "folder for the results")
-    add("--validation", 5000, natural, "N", "training images held out to choose by")
+    add("--validation", 5000, natural, "N", "training images held out for validation")
     add("--temperature", None, positive, "T", "divide logits by this; without it, fitted on validation, or 1")
     add("--seed", recipe.seed, natural, "N", "of everything random")
     add("--epochs", recipe.epochs, count, "N", "passes over the training images")
     add("--batch-size", recipe.batch_size, count, "N", "images per step")
     add("--lr", recipe.lr, positive, "X", "highest learning rate of the one-cycle schedule")
-    add("--weight-decay", recipe.weight_decay, share, "X", "of AdamW")
-    add("--label-smoothing", recipe.label_smoothing, share, "X", "share of each label spread over all digits")
-    add("--average", recipe.average, share, "X", "decay of the running average of the weights")
-    add("--defects", recipe.defects, share, "X", "share of images spoiled by noise, blur and the like")
+    add("--weight-decay", recipe.weight_decay, fraction, "X", "of AdamW")
+    smoothing = "fraction of each label spread over all digits"
+    add("--label-smoothing", recipe.label_smoothing, fraction, "X", smoothing)
+    add("--ema-decay", recipe.ema_decay, fraction, "X", "of the exponential moving average of the weights")
+    add("--defects", recipe.defects, fraction, "X", "fraction of images spoiled by noise, blur and the like")
     add("--warp", recipe.warp, positive, "X", "strength of rotation, scaling, shift and bending")
     add("--students", 1, count, "N", "networks to train, with seeds from --seed on; the first is exported")
     add("--teachers", 0, natural, "N", "wider networks to train first and to learn from")
     add("--teacher-epochs", None, count, "N", "their passes over the images; without it, as --epochs")
-    add("--views", None, count, "N", f"views of each image that they label; without it, {VIEWS}")
-    add("--distillation", recipe.distillation, share, "X", "share of the loss that follows the teachers")
-    add("--softness", recipe.softness, positive, "X", "temperature of that comparison")
+    add("--views", None, count, "N", f"augmented views of each image that they label; without it, {VIEWS}")
+    weight = "of the teachers' soft labels in the loss; the labels have the rest"
+    add("--distillation-weight", recipe.distillation_weight, fraction, "X", weight)
+    softening = "of the softmax in soft labels and in their loss"
+    add("--distillation-temperature", recipe.distillation_temperature, positive, "T", softening)
     add("--device", "cpu", str, "NAME", "cpu, cuda or cuda:N")
     add("--threads", None, count, "N", "CPU threads; without it, one per core that this process may use")
     flag = parser.add_argument
@@ -62,11 +65,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     flag("--any-data", action="store_true", help="accept images and labels that are not the original MNIST")
     flag("--dry-run", action="store_true", help="one epoch of five steps, to see that everything works")
     options = parser.parse_args(arguments)
-    _settle(options, parser)
+    _fill_in_defaults(options, parser)
     return options
 
 
-def _settle(options: argparse.Namespace, parser: Parser) -> None:
+def _fill_in_defaults(options: argparse.Namespace, parser: Parser) -> None:
     """Fill in what follows from other options."""
     for name in ("views", "teacher_epochs"):
         if not options.teachers and getattr(options, name) is not None:
@@ -103,7 +106,7 @@ def positive(text: str) -> float:
     return value
 
 
-def share(text: str) -> float:
+def fraction(text: str) -> float:
     """A number from 0 to 1."""
     value = float(text)
     if not 0 <= value <= 1:

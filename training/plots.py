@@ -1,4 +1,4 @@
-"""Pictures of a run, as PNG bytes: how it learned, what it confuses, how far to believe its confidence."""
+"""Pictures of a run, as PNG bytes: how it learned, what it confuses, how well it is calibrated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACCENT = "#c8553d"
 
 
 def learning_curves(history: Sequence[Epoch]) -> bytes:
-    """Error rates by epoch, on the augmented images that were learned and on those held out."""
+    """Error rates by epoch, on the augmented training images and on those held out."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     epochs = [epoch.epoch for epoch in history]
@@ -30,7 +30,7 @@ def learning_curves(history: Sequence[Epoch]) -> bytes:
     held_out = [epoch.validation_accuracy for epoch in history if epoch.validation_accuracy is not None]
     if held_out:
         errors = [100 - 100 * accuracy for accuracy in held_out]
-        axes.semilogy(epochs, errors, color=ACCENT, label="held out, averaged weights")
+        axes.semilogy(epochs, errors, color=ACCENT, label="held out, EMA weights")
     axes.set(xlabel="epoch", ylabel="error (%)", title="Learning curves")
     axes.grid(visible=True, which="both", alpha=0.2)
     axes.legend(frameon=False)
@@ -56,7 +56,7 @@ def confusion_matrix(logits: Tensor, labels: Tensor) -> bytes:
 
 
 def reliability_diagram(logits: Tensor, labels: Tensor) -> bytes:
-    """Accuracy against confidence; a bin's point is as large as the share of images in it."""
+    """Accuracy against confidence; a bin's point is as large as the fraction of images in it."""
     figure = Figure(figsize=(5, 4.6), layout="constrained")
     axes = figure.add_subplot()
     rows = [row for row in reliability(logits, labels) if row[0]]

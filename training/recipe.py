@@ -1,4 +1,4 @@
-"""Every number that decides what is learned."""
+"""The hyperparameters: every number that decides what is learned."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import dataclasses
 from dataclasses import dataclass
 
 # The first teacher has this seed, the next ones count on. It does not depend on the students' seeds, so that
-# runs with other seeds can share one ensemble and its lessons.
-FIRST_TEACHER = 1001
+# runs with other seeds can share one ensemble and its soft labels.
+FIRST_TEACHER_SEED = 1001
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How one network is trained; kept in the weights file and compared by `--resume`.
 
-    Without teachers, `teacher_epochs` and `views` are 0, and `distillation` and `softness` decide nothing.
+    Without teachers, `teacher_epochs` and `views` are 0, and `distillation_weight` and
+    `distillation_temperature` decide nothing.
     """
 
     epochs: int = 60
@@ -22,14 +23,14 @@ class Recipe:
     lr: float = 0.01
     weight_decay: float = 0.03
     label_smoothing: float = 0.0
-    average: float = 0.999
+    ema_decay: float = 0.999
     defects: float = 0.15
     warp: float = 0.7
     teachers: int = 0
     teacher_epochs: int = 0
     views: int = 0
-    distillation: float = 0.9
-    softness: float = 2.0
+    distillation_weight: float = 0.9
+    distillation_temperature: float = 2.0
     bfloat16: bool = False
     seed: int = 1
 
@@ -38,12 +39,12 @@ class Recipe:
         return dataclasses.replace(
             self,
             epochs=self.teacher_epochs,
-            seed=FIRST_TEACHER + number - 1,
+            seed=FIRST_TEACHER_SEED + number - 1,
             teachers=0,
             teacher_epochs=0,
             views=0,
-            distillation=0.0,
-            softness=1.0,
+            distillation_weight=0.0,
+            distillation_temperature=1.0,
         )
 
     def student(self, number: int) -> Recipe:

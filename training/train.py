@@ -1,4 +1,4 @@
-"""The training loop: one-cycle schedule, averaged weights, and a loss that heeds what teachers said."""
+"""The training loop: one-cycle schedule, moving average of the weights, loss on labels and soft labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training images gave; the accuracies are shares in 0..1."""
+    """What one pass over the training images gave; the accuracies are in 0..1."""
 
     epoch: int
     loss: float
@@ -36,7 +36,7 @@ class Epoch:
 
 
 class Trainer:
-    """A model in training, the running average of its weights, and all that a later run needs to go on.
+    """A model in training, the moving average (EMA) of its weights, and all that a later run needs to go on.
 
     Every epoch seeds the random generators from (seed, epoch, rank), so a resumed run continues exactly as an
     uninterrupted one. In a `torchrun` group each process takes its share of every batch, and DDP averages the
@@ -48,15 +48,15 @@ class Trainer:
         self.device = device
         self.batches = batches
         self.rank = distributed.rank()
-        self.processes = distributed.size()
+        self.processes = distributed.world_size()
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.parallel: nn.Module = DistributedDataParallel(self.model) if self.processes > 1 else self.model
-        self.averaged = AveragedModel(
+        self.ema_model = AveragedModel(
             self.model,
-            multi_avg_fn=running_average(recipe.average),
+            multi_avg_fn=ema_update(recipe.ema_decay),
             use_buffers=True,
         )
-        self.steps_per_epoch = max(1, len(batches) // recipe.batch_size)
+        self.steps_per_epoch = max(1, batches.image_count // recipe.batch_size)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
@@ -74,7 +74,7 @@ class Trainer:
         after_epoch: Callable[[Trainer], None] | None = None,
         title: str = "epoch",
     ) -> DigitNet:
-        """Train the epochs that are left and return the averaged model; `after_epoch` may save the state."""
+        """Train the epochs that are left and return the EMA model; `after_epoch` may save the state."""
         while len(self.history) < self.recipe.epochs:
             number = len(self.history) + 1
             bar: tqdm[Any] = tqdm(
@@ -90,11 +90,11 @@ class Trainer:
         return self.result()
 
     def result(self) -> DigitNet:
-        """The averaged model, in evaluation mode, as a copy of its own, the same in every process of a group.
+        """The EMA model, in evaluation mode, as a copy of its own, the same in every process of a group.
 
         Batch norm measured other images in each process; what counts is what the first one saw.
         """
-        model = copy.deepcopy(self.averaged.module)
+        model = copy.deepcopy(self.ema_model.module)
         assert isinstance(model, DigitNet)
         if self.processes > 1:
             for tensor in model.state_dict().values():
@@ -105,7 +105,7 @@ class Trainer:
         """All that `restore` needs, in types that `torch.load(weights_only=True)` reads."""
         return {
             "model": self.model.state_dict(),
-            "averaged": self.averaged.state_dict(),
+            "ema_model": self.ema_model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "history": [vars(epoch) for epoch in self.history],
@@ -114,7 +114,7 @@ class Trainer:
     def restore(self, state: dict[str, object]) -> None:
         """Go on from what `state` gave."""
         self.model.load_state_dict(state["model"])  # type: ignore[arg-type]
-        self.averaged.load_state_dict(state["averaged"])  # type: ignore[arg-type]
+        self.ema_model.load_state_dict(state["ema_model"])  # type: ignore[arg-type]
         self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
         self.schedule.load_state_dict(state["schedule"])  # type: ignore[arg-type]
         self.history = [Epoch(**epoch) for epoch in state["history"]]  # type: ignore[attr-defined]
@@ -122,24 +122,24 @@ class Trainer:
     def _epoch(self, number: int, bar: tqdm[Any], validation: Digits | None) -> Epoch:
         recipe = self.recipe
         seed = recipe.seed * 100_003 + number
-        order = torch.randperm(len(self.batches), generator=torch.Generator().manual_seed(seed))
-        whole = torch.split(order[: self.steps_per_epoch * recipe.batch_size], recipe.batch_size)
+        order = torch.randperm(self.batches.image_count, generator=torch.Generator().manual_seed(seed))
+        batch_indices = torch.split(order[: self.steps_per_epoch * recipe.batch_size], recipe.batch_size)
         torch.manual_seed(seed * 1_009 + self.rank)
         self.parallel.train()
         loss_sum = torch.zeros((), device=self.device)
-        right = torch.zeros((), device=self.device)
+        correct = torch.zeros((), device=self.device)
         seen = 0
-        own = [part[self.rank :: self.processes] for part in whole]
-        for step, batch in enumerate(self.batches.epoch(number, own)):
+        own_indices = [indices[self.rank :: self.processes] for indices in batch_indices]
+        for step, batch in enumerate(self.batches.epoch(number, own_indices)):
             loss, logits = self._step(batch)
             loss_sum += loss * len(batch.labels)
-            right += (logits.argmax(dim=1) == batch.labels).sum()
+            correct += (logits.argmax(dim=1) == batch.labels).sum()
             seen += len(batch.labels)
             bar.update()
             if step % 10 == 9 or step + 1 == self.steps_per_epoch:
-                bar.set_postfix(loss=f"{float(loss_sum) / seen:.4f}", accuracy=f"{float(right) / seen:.2%}")
+                bar.set_postfix(loss=f"{float(loss_sum) / seen:.4f}", accuracy=f"{float(correct) / seen:.2%}")
         epoch = Epoch(
-            number, float(loss_sum) / seen, float(right) / seen, float(self.schedule.get_last_lr()[0])
+            number, float(loss_sum) / seen, float(correct) / seen, float(self.schedule.get_last_lr()[0])
         )
         if validation is not None and len(validation):
             logits = predict(self.result(), validation.pixels())
@@ -159,18 +159,18 @@ class Trainer:
         recipe = self.recipe
         logits = forward(self.parallel, batch.images, bfloat16=recipe.bfloat16)
         loss = F.cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing)
-        if batch.taught is not None:
-            taught = distillation_loss(logits, batch.taught, recipe.softness)
-            loss = torch.lerp(loss, taught, recipe.distillation)
+        if batch.soft_labels is not None:
+            distilled = distillation_loss(logits, batch.soft_labels, recipe.distillation_temperature)
+            loss = torch.lerp(loss, distilled, recipe.distillation_weight)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.schedule.step()
-        self.averaged.update_parameters(self.model)
+        self.ema_model.update_parameters(self.model)
         return loss.detach(), logits.detach()
 
 
-def running_average(decay: float) -> Callable[[Any, Any, Any], None]:
+def ema_update(decay: float) -> Callable[[Any, Any, Any], None]:
     """An exponential moving average that forgets faster in its first steps, so that short runs profit too."""
 
     def update(averaged: Any, current: Any, count: Any) -> None:
@@ -181,7 +181,10 @@ def running_average(decay: float) -> Callable[[Any, Any, Any], None]:
     return update
 
 
-def distillation_loss(logits: Tensor, taught: Tensor, softness: float) -> Tensor:
-    """How far softened predictions are from the softened probabilities (N, 10) that teachers gave."""
-    learned = F.log_softmax(logits / softness, dim=1)
-    return F.kl_div(learned, taught, reduction="batchmean") * softness**2
+def distillation_loss(logits: Tensor, soft_labels: Tensor, temperature: float) -> Tensor:
+    """The KL divergence from predictions at this temperature to the teachers' soft labels (N, 10).
+
+    It is multiplied by the squared temperature, so that its gradients stay as large as those of the labels.
+    """
+    log_probabilities = F.log_softmax(logits / temperature, dim=1)
+    return F.kl_div(log_probabilities, soft_labels, reduction="batchmean") * temperature**2

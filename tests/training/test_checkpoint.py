@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from training import TrainingError, checkpoint
-from training.augment import Augmented
+from training.augment import AugmentedBatches
 from training.data import Digits
 from training.model import DigitNet
 from training.recipe import Recipe
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 def trainer_of(digits: Digits, recipe: Recipe) -> Trainer:
-    batches = Augmented(digits, defects=recipe.defects, warp=recipe.warp, device=CPU)
+    batches = AugmentedBatches(digits, defects=recipe.defects, warp=recipe.warp, device=CPU)
     return Trainer(DigitNet(), batches, recipe, device=CPU)
 
 

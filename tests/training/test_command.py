@@ -124,9 +124,21 @@ def test_resumed_run_ends_as_an_uninterrupted_one(run: Path, sample: Path, tmp_p
 
 # Four Python processes import torch here, one after the other.
 @pytest.mark.timeout(300)
-def test_taught_students_of_two_seeds_resume_within_teacher_and_student(sample: Path, tmp_path: Path) -> None:
-    taught = ["--teachers", "1", "--teacher-epochs", "2", "--views", "2", "--students", "2", "--bfloat16"]
-    options = ["--data", str(sample), *OPTIONS, *taught]
+def test_distilled_students_of_two_seeds_resume_within_teacher_and_student(
+    sample: Path, tmp_path: Path
+) -> None:
+    distillation = [
+        "--teachers",
+        "1",
+        "--teacher-epochs",
+        "2",
+        "--views",
+        "2",
+        "--students",
+        "2",
+        "--bfloat16",
+    ]
+    options = ["--data", str(sample), *OPTIONS, *distillation]
     straight, broken = ([*options, "--out", str(tmp_path / name)] for name in "ab")
     finished = train(*straight)
     assert finished.returncode == 0, finished.stderr
@@ -136,10 +148,10 @@ def test_taught_students_of_two_seeds_resume_within_teacher_and_student(sample: 
     resumed = train(*broken, "--resume")
 
     assert resumed.returncode == 0, resumed.stderr
-    assert "lessons" not in resumed.stderr
+    assert "soft labels" not in resumed.stderr
     assert "student-1 1/4" not in resumed.stderr
-    (lessons,) = (tmp_path / "a").glob("lessons-*.npy")
-    assert (tmp_path / "b" / lessons.name).read_bytes() == lessons.read_bytes()
+    (soft_labels,) = (tmp_path / "a").glob("soft-labels-*.npy")
+    assert (tmp_path / "b" / soft_labels.name).read_bytes() == soft_labels.read_bytes()
     weights = [(tmp_path / name / "mnist_cnn.pt").read_bytes() for name in "ab"]
     assert weights[0] == weights[1]
     metrics = json.loads((tmp_path / "b" / "metrics.json").read_text())
@@ -185,12 +197,12 @@ def test_two_processes_with_a_teacher_train_one_model(sample: Path, tmp_path: Pa
     )
 
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.count("images to learn from") == 1
+    assert finished.stdout.count("training images, ") == 1
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["processes"] == 2
     assert metrics["training"]["teachers"] == 1
     assert metrics["training"]["views"] == 1
-    assert len(list(tmp_path.glob("lessons-*.npy"))) == 1
+    assert len(list(tmp_path.glob("soft-labels-*.npy"))) == 1
 
 
 def test_missing_data_ends_the_command_with_one_line(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from training.augment import Augmented
+from training.augment import AugmentedBatches
 from training.data import Digits
 from training.model import DigitNet, content_hash
 from training.recipe import Recipe
@@ -19,19 +19,19 @@ def test_training_in_bfloat16_repeats_with_its_seed(digits: Digits) -> None:
     def trained(bfloat16: bool) -> str:
         torch.manual_seed(1)
         recipe = Recipe(epochs=1, batch_size=50, bfloat16=bfloat16)
-        batches = Augmented(digits, defects=0.15, warp=0.7, device=CPU)
+        batches = AugmentedBatches(digits, defects=0.15, warp=0.7, device=CPU)
         return content_hash(Trainer(DigitNet(), batches, recipe, device=CPU).run())
 
     assert trained(True) == trained(True)
     assert trained(True) != trained(False)
 
 
-def test_distillation_loss_is_least_at_what_was_taught() -> None:
+def test_distillation_loss_is_least_at_the_soft_labels() -> None:
     torch.manual_seed(0)
     logits = torch.randn(20, 10)
-    taught = F.softmax(logits / 2.0, dim=1)
+    soft_labels = F.softmax(logits / 2.0, dim=1)
 
-    at_teacher = distillation_loss(logits, taught, 2.0)
+    at_teacher = distillation_loss(logits, soft_labels, 2.0)
 
     assert float(at_teacher) == pytest.approx(0, abs=1e-5)
-    assert distillation_loss(F.normalize(logits), taught, 2.0) > at_teacher
+    assert distillation_loss(F.normalize(logits), soft_labels, 2.0) > at_teacher
