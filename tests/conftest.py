@@ -6,6 +6,7 @@ import gzip
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,10 @@ from numpy.typing import NDArray
 
 from service.batcher import batch_sizes
 from service.model import Model, configure_torch, load_model
-from service.settings import BUNDLED_MODEL
-from tests.server import Server
-
-DATA = Path(__file__).with_name("data")
-BATCH_SIZES = batch_sizes(32)
+from service.settings import BUNDLED_MODEL, Settings
+from tests.support.paths import DATA, ROOT
+from tests.support.ports import free_port
+from tests.support.server import Server
 
 
 def _read_idx(name: str, header: int) -> NDArray[np.uint8]:
@@ -43,16 +43,22 @@ def labels() -> NDArray[np.uint8]:
 def model() -> Model:
     """The bundled model, for batches of up to 32."""
     configure_torch(1)
-    return load_model(BUNDLED_MODEL, batch_sizes=BATCH_SIZES)
+    return load_model(BUNDLED_MODEL, batch_sizes=batch_sizes(32))
 
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Return a function that starts a service with the settings it is given, and waits until it is ready."""
+    """Return a function that starts a service with the settings it is given, and waits until it is ready.
+
+    Its other arguments are those of ``Server``.
+    """
     servers: list[Server] = []
 
-    def start(**settings: object) -> Server:
-        servers.append(Server(tmp_path / f"server-{len(servers)}.log", settings))
+    def start(
+        *, log: Path | None = None, module: str = "service", folder: Path = ROOT, **settings: object
+    ) -> Server:
+        log = log or tmp_path / f"server-{len(servers)}.log"
+        servers.append(Server(log, settings, module, folder=folder))
         return servers[-1].wait_until_ready()
 
     yield start
@@ -69,15 +75,19 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
+def connect(live_server: Server) -> Iterator[Callable[[], socket.socket]]:
+    """Return a function that opens a connection for raw bytes to the live server; the end closes it."""
+    with ExitStack() as connections:
+        yield lambda: connections.enter_context(live_server.connect())
+
+
+@pytest.fixture
 def free_tcp_port() -> int:
     """A port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return free_port()
 
 
 def pytest_configure() -> None:
     """Keep the environment's own settings out of the tests."""
-    for name in ("HOST", "PORT", "MODEL_PATH", "MODEL_SHA256"):
-        os.environ.pop(name, None)
+    for name in Settings.__dataclass_fields__:
+        os.environ.pop(name.upper(), None)

@@ -1,0 +1,79 @@
+"""``/metrics``: what each metric counts."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.support import weights
+from tests.support.http import ZEROS, get, post
+from tests.support.metrics import sample, scrape
+from tests.support.models import SlowModel
+
+
+def test_a_prediction_is_counted_in_every_metric(start_server, digits):
+    server = start_server()
+    before = scrape(server)
+
+    for _ in range(3):
+        post(server, {"image": (digits[0] / 255).ravel().tolist()})
+
+    after = scrape(server)
+    moved = {key: after[key] - before.get(key, 0) for key in after}
+    assert moved[sample("http_requests_total", route="/predict", method="POST", status="200")] == 3
+    assert moved[sample("predictions_total", digit="7")] == 3
+    for name in (
+        "inference_queue_wait_seconds",
+        "inference_batch_size",
+        "inference_duration_seconds",
+        "prediction_confidence",
+        "input_mean_ink",
+    ):
+        assert moved[(f"{name}_count",)] == 3, name
+        assert moved[sample(f"{name}_bucket", le="+Inf")] == 3, name
+        assert moved[(f"{name}_sum",)] > 0, name
+    assert moved[sample("inference_batch_size_bucket", le="1.0")] == 3
+    assert abs(moved[("input_mean_ink_sum",)] / 3 - digits[0].mean() / 255) < 1e-6
+    assert moved[sample("http_request_duration_seconds_count", route="/predict")] == 3
+    assert after[("http_requests_in_flight",)] == 1  # the scrape itself
+    assert after[("inference_queue_depth",)] == 0
+    assert after[("process_resident_memory_bytes",)] > 0
+
+
+def test_a_refusal_is_counted_by_its_reason_and_as_no_prediction(start_server):
+    server = start_server()
+
+    post(server, {"image": [2, *ZEROS[1:]]})
+    post(server, b"{")
+    post(server, {"image": ZEROS}, "text/plain")
+    get(server, f"/secret/{'x' * 50}")
+
+    figures = scrape(server)
+    for reason in ("invalid-image", "invalid-body", "unsupported-media-type"):
+        assert figures[sample("requests_rejected_total", reason=reason)] == 1
+    assert figures[sample("http_requests_total", route="unknown", method="GET", status="404")] == 1
+    assert sum(value for key, value in figures.items() if key[0] == "predictions_total") == 0
+    assert figures[("input_mean_ink_count",)] == 0
+
+
+def test_the_model_that_serves_is_named(live_server):
+    version = post(live_server, {"image": ZEROS}).json()["model"]["version"]
+
+    assert scrape(live_server)[sample("model_info", name="mnist-cnn", version=version)] == 1
+
+
+def test_the_gauges_follow_requests_in_and_out_of_the_queue(start_server, tmp_path):
+    server = start_server(MODEL_PATH=weights.write(tmp_path / "slow.pt", SlowModel()), MAX_BATCH_SIZE=1)
+    deepest = busiest = 0.0
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = [pool.submit(post, server, {"image": ZEROS}) for _ in range(64)]
+        while not all(answer.done() for answer in answers):
+            figures = scrape(server)
+            deepest = max(deepest, figures[("inference_queue_depth",)])
+            busiest = max(busiest, figures[("http_requests_in_flight",)])
+            time.sleep(0.001)
+
+    figures = scrape(server)
+    assert 0 < deepest < busiest <= 17
+    assert (figures[("inference_queue_depth",)], figures[("http_requests_in_flight",)]) == (0, 1)

@@ -1,0 +1,1 @@
+"""Tests of `service.inference`: the weights file, the model, the batcher, the reloader."""

@@ -1,0 +1,255 @@
+"""The micro-batcher around the real model: equal answers in any batch, and bounds that hold."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from service.batcher import SWEEP_SECONDS, Batcher, softmax
+from service.errors import InvalidImage, ModelUnavailable, QueueFull, QueueTimeout, RequestAbandoned
+from service.metrics import Metrics
+from tests.support.wait import until_async
+
+MAX_BATCH_SIZE = 32
+LIMITS = {"max_batch_size": MAX_BATCH_SIZE, "max_queue_size": 16, "queue_timeout_seconds": 30}
+
+
+class GatedModel:
+    """The real model behind a gate: a batch says that it has begun, and waits until it may go on."""
+
+    def __init__(self, model):
+        self.card = model.card
+        self.warm_up = model.warm_up
+        self.sizes = []
+        self.begun = threading.Semaphore(0)
+        self.gate = threading.Semaphore(0)
+        self._model = model
+
+    def logits(self, images):
+        self.sizes.append(len(images))
+        self.begun.release()
+        self.gate.acquire()
+        return self._model.logits(images)
+
+    def open(self):
+        self.gate.release(1000)
+
+
+class FailingModel(GatedModel):
+    """A model that fails on its first batch, and works from then on."""
+
+    def logits(self, images):
+        self.sizes.append(len(images))
+        if len(self.sizes) == 1:
+            raise RuntimeError("no memory left for a batch")
+        return self._model.logits(images)
+
+
+class DyingModel(GatedModel):
+    """A model that ends its thread."""
+
+    def logits(self, images):
+        raise SystemExit
+
+
+async def begun(model):
+    await asyncio.to_thread(model.begun.acquire)
+
+
+def pixels(image):
+    return image.ravel().astype(np.float64) / 255
+
+
+def batcher_of(model, metrics=None, **limits):
+    return Batcher(model, metrics or Metrics(), **(LIMITS | limits))
+
+
+@pytest.fixture
+def alone(model, digits):
+    """Each image's probabilities when it has the model to itself."""
+    with torch.inference_mode():
+        rows = [model.logits(pixels(image).astype(np.float32).reshape(1, 784)) for image in digits[:32]]
+    return softmax(np.concatenate(rows))
+
+
+@pytest.mark.parametrize("count", range(1, MAX_BATCH_SIZE + 1))
+def test_an_answer_is_the_same_alone_and_in_any_batch(model, digits, alone, count):
+    async def predict():
+        async with batcher_of(model, max_queue_size=count) as batcher:
+            return await asyncio.gather(*(batcher.submit(pixels(image)) for image in digits[:count]))
+
+    predictions = asyncio.run(predict())
+
+    np.testing.assert_allclose([p.probabilities for p in predictions], alone[:count], atol=1e-6)
+    assert [p.digit for p in predictions] == alone[:count].argmax(axis=1).tolist()
+    assert [p.confidence for p in predictions] == pytest.approx(alone[:count].max(axis=1), abs=1e-6)
+
+
+def test_requests_that_wait_while_the_model_is_busy_share_the_next_batch(model, digits):
+    gated = GatedModel(model)
+
+    async def predict():
+        async with batcher_of(gated) as batcher:
+            first = batcher.submit(pixels(digits[0]))
+            await begun(gated)
+            rest = [batcher.submit(pixels(image)) for image in digits[1:8]]
+            gated.open()
+            await asyncio.gather(first, *rest)
+
+    asyncio.run(predict())
+
+    assert gated.sizes == [1, 8]
+
+
+def test_a_full_queue_refuses_and_recovers(model, digits):
+    gated = GatedModel(model)
+    image = pixels(digits[0])
+
+    async def overload():
+        async with batcher_of(gated) as batcher:
+            running = batcher.submit(image)
+            await begun(gated)
+            waiting = [batcher.submit(image) for _ in range(LIMITS["max_queue_size"])]
+            with pytest.raises(QueueFull, match="16 requests wait already; try again in a second"):
+                batcher.submit(image)
+            with pytest.raises(QueueFull):
+                batcher.check_room()
+            full_depth = batcher.depth
+            gated.open()
+            answers = await asyncio.gather(
+                running, *waiting, batcher.submit(image) if batcher.depth < 16 else running
+            )
+            return full_depth, batcher.depth, len(answers), (await batcher.submit(image)).digit
+
+    assert asyncio.run(overload()) == (16, 0, 18, 7)
+
+
+def test_a_bad_image_fails_alone(model, digits, alone):
+    bad = pixels(digits[1])
+    bad[5] = np.nan
+
+    async def predict():
+        async with batcher_of(model) as batcher:
+            futures = [batcher.submit(image) for image in (pixels(digits[0]), bad, pixels(digits[2]))]
+            return await asyncio.gather(*futures, return_exceptions=True)
+
+    first, refusal, last = asyncio.run(predict())
+
+    assert isinstance(refusal, InvalidImage)
+    assert refusal.detail == "image[5] is nan; pixels are finite numbers in 0..1"
+    np.testing.assert_allclose([first.probabilities, last.probabilities], alone[[0, 2]], atol=1e-6)
+
+
+def test_a_request_that_waits_too_long_is_answered(model, digits):
+    gated = GatedModel(model)
+    image = pixels(digits[0])
+
+    async def wait():
+        async with batcher_of(gated, queue_timeout_seconds=2 * SWEEP_SECONDS) as batcher:
+            running = batcher.submit(image)
+            await begun(gated)
+            outcomes = await asyncio.gather(running, batcher.submit(image), return_exceptions=True)
+            depth = batcher.depth
+            gated.open()
+            return outcomes, depth, (await batcher.submit(image)).digit
+
+    outcomes, depth, digit = asyncio.run(wait())
+
+    assert [type(outcome) for outcome in outcomes] == [QueueTimeout, QueueTimeout]
+    assert (depth, digit) == (0, 7)
+
+
+def test_a_client_that_goes_away_frees_its_place(model, digits):
+    gated = GatedModel(model)
+    image = pixels(digits[0])
+
+    async def leave():
+        gone = asyncio.Event()
+        async with batcher_of(gated, max_queue_size=1) as batcher:
+            running = batcher.submit(image)
+            await begun(gated)
+            leaver = batcher.submit(image, abandoned=gone.wait)
+            with pytest.raises(QueueFull):
+                batcher.submit(image)
+            gone.set()
+            with pytest.raises(RequestAbandoned):
+                await leaver
+            await until_async(lambda: batcher.depth == 0)
+            successor = batcher.submit(image)
+            gated.open()
+            return (await running).digit, (await successor).digit
+
+    assert asyncio.run(leave()) == (7, 7)
+
+
+def test_a_batch_that_fails_fails_no_other(model, digits, caplog):
+    failing = FailingModel(model)
+
+    async def predict():
+        async with batcher_of(failing) as batcher:
+            with pytest.raises(ModelUnavailable, match="the model failed on this batch"):
+                await batcher.submit(pixels(digits[0]))
+            return (await batcher.submit(pixels(digits[0]))).digit
+
+    assert asyncio.run(predict()) == 7
+    assert "a batch of 1 failed" in caplog.text
+
+
+def test_metrics_that_fail_stop_no_answer(model, digits, caplog):
+    class FailingMetrics(Metrics):
+        def batch(self, **_):
+            raise OSError("no room for metrics")
+
+    async def predict():
+        async with batcher_of(model, FailingMetrics(), max_batch_size=1) as batcher:
+            return await asyncio.gather(*(batcher.submit(pixels(image)) for image in digits[:3]))
+
+    assert [prediction.digit for prediction in asyncio.run(predict())] == [7, 2, 1]
+    assert "no room for metrics" in caplog.text
+
+
+def test_a_dead_thread_is_noticed_and_no_request_waits_for_it(model, digits, caplog):
+    async def predict():
+        async with batcher_of(DyingModel(model)) as batcher:
+            with pytest.raises(ModelUnavailable, match="the model's thread has stopped"):
+                await batcher.submit(pixels(digits[0]))
+            with pytest.raises(ModelUnavailable, match="the model's thread has stopped"):
+                batcher.submit(pixels(digits[0]))
+            return batcher.alive
+
+    assert asyncio.run(predict()) is False
+    assert "the model's thread has died" in caplog.text
+
+
+def test_a_new_model_serves_from_the_next_batch_on(model, digits):
+    gated = GatedModel(model)
+
+    async def swap():
+        async with batcher_of(gated) as batcher:
+            running = batcher.submit(pixels(digits[0]))
+            await begun(gated)
+            installing = asyncio.create_task(batcher.install(model, when=lambda: True))
+            gated.open()
+            await asyncio.gather(running, installing)
+            later = await batcher.submit(pixels(digits[0]))
+            return len(gated.sizes), later.digit, batcher.model is model
+
+    assert asyncio.run(swap()) == (1, 7, True)
+
+
+def test_requests_that_wait_at_the_end_are_refused(model, digits):
+    gated = GatedModel(model)
+
+    async def leave():
+        async with batcher_of(gated, queue_timeout_seconds=1) as batcher:
+            running = batcher.submit(pixels(digits[0]))
+            await begun(gated)
+            waiting = batcher.submit(pixels(digits[0]))
+            gated.open()
+        return await asyncio.gather(running, waiting, return_exceptions=True)
+
+    assert [type(outcome) for outcome in asyncio.run(leave())] == [ModelUnavailable, ModelUnavailable]

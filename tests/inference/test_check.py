@@ -1,0 +1,43 @@
+"""The command that checks a weights file: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+
+from service import inspection
+from service.settings import BUNDLED_MODEL
+from tests.support.paths import ROOT
+
+
+def test_inspecting_the_bundled_weights_prints_the_card_the_proof_and_the_times(capsys):
+    assert inspection.main([str(BUNDLED_MODEL)]) == 0
+
+    printed = capsys.readouterr().out
+    card, end = json.JSONDecoder().raw_decode(printed)
+    digest, proof, times = printed[end:].strip().splitlines()
+    assert card["name"] == "mnist-cnn"
+    assert digest == f"sha256: {hashlib.sha256(BUNDLED_MODEL.read_bytes()).hexdigest()}"
+    assert proof.startswith("golden cases: 20 agree at batch sizes 1, 2, 4, 8, 16, 32")
+    assert times.startswith("µs per image, one thread: ")
+    assert [word for word in times.split() if word.strip(",").isdecimal()][1::2] == ["1,", "8,", "32"]
+
+
+def test_inspecting_another_file_than_the_pinned_one_fails(capsys):
+    assert inspection.main([str(BUNDLED_MODEL), "--sha256", "0" * 64]) == 1
+
+    assert capsys.readouterr().err.endswith(f", but {'0' * 64} is pinned\n")
+
+
+def test_the_command_fails_with_one_line(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "service.model", "setup.cfg"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "setup.cfg is not a TorchScript archive\n"

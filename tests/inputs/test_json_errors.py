@@ -1,0 +1,74 @@
+"""The exact decoder of JSON: it agrees with the fast one, and says what is wrong with anything else."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from service import careful
+from service.codec import JSON, Decoder
+from service.errors import InvalidBody, InvalidImage
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.text(max_size=6) | st.just("image"), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+NUMBERS = (
+    "1 0.5 -0 -0.0 1e-3 1E5 255 1e400 -1e400 4.9e-324 0.1e1 1.0000000000000001 18446744073709551616 01 .5"
+)
+NO_NUMBERS = 'true null NaN "0" [0] [] {} -'
+
+
+@st.composite
+def nearly_right(draw: st.DrawFn) -> bytes:
+    """A body with one image or several, almost as they should be: a few pixels and a few bytes are others."""
+    pixels = ["0"] * (784 + draw(st.sampled_from([0, 0, 0, 0, -1, 1, 28])))
+    for token in draw(st.lists(st.sampled_from((NUMBERS + " " + NO_NUMBERS).split()), max_size=3)):
+        pixels[draw(st.integers(0, len(pixels) - 1))] = token
+    between = draw(st.sampled_from([",", ", ", " ,\n"]))
+    rows = [pixels[start : start + 28] for start in range(0, len(pixels), 28)]
+    flat = f"[{between.join(pixels)}]"
+    nested = f"[{between.join(f'[{between.join(row)}]' for row in rows)}]"
+    one = draw(st.sampled_from([flat, flat, nested, f"[{flat}]"]))
+    key = draw(st.sampled_from(["image", "image", "images", "im\\u0061ge", "other"]))
+    many = "[" + ",".join([one] * draw(st.integers(0, 2))) + "]"
+    more = draw(st.sampled_from(["", "", "", ',"image":0', ',"x":[1]', ","]))
+    body = bytearray(f'{{"{key}": {many if key == "images" else one}{more}}}'.encode())
+    for place in draw(st.lists(st.integers(0, len(body) - 1), max_size=2)):
+        edit = draw(st.sampled_from([b"", b"]", b"[", b'"', b" ", b"0", b",", b"\xff", b"\x00", b"}"]))
+        body[place : place + draw(st.integers(0, 1))] = edit
+    return bytes(body)
+
+
+@given(nearly_right())
+@settings(max_examples=400)
+def test_what_the_fast_decoder_accepts_the_exact_one_reads_alike(body):
+    """It may reject anything; what it accepts has to be the same image, or the same images."""
+    decoder = Decoder()
+    one, many = decoder._fast_json(body), decoder._fast_many(body)
+    if one is not None:
+        np.testing.assert_array_equal(one, careful.one_image(careful.parse(body)))
+    if many is not None:
+        np.testing.assert_array_equal(many, careful.one_or_many_images(careful.parse(body)))
+    event(f"one {one is not None}, many {many is not None}")
+
+
+@given(anything)
+@settings(max_examples=300)
+def test_any_json_is_an_image_or_a_refusal(value):
+    decoder = Decoder()
+
+    try:
+        decoded = decoder.decode(JSON, json.dumps(value).encode())
+    except (InvalidBody, InvalidImage) as refusal:
+        assert refusal.detail
+    else:
+        assert decoded.shape == (784,)

@@ -1,0 +1,92 @@
+"""What the system runs short of, disk, memory or descriptors, stops no request that needs none of it."""
+
+from __future__ import annotations
+
+import resource
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.http import SEVEN, post
+from tests.support.paths import ROOT
+from tests.support.pictures import bar, png
+from tests.support.process import open_files
+from tests.support.wait import until
+
+
+@pytest.mark.parametrize("output", ["/dev/full", "/dev/null"])
+def test_neither_disk_nor_tmp_nor_room_for_logs_is_needed(start_server, free_tcp_port, output):
+    """It runs in a folder that takes no files, has none for temporary ones, and can't write its log."""
+    server = start_server(
+        log=Path(output),
+        folder=Path("/proc"),
+        PORT=free_tcp_port,
+        TMPDIR="/nowhere",
+        HOME="/nowhere",
+        PYTHONPATH=ROOT,
+        PYTHONDONTWRITEBYTECODE=1,
+        ACCESS_LOG_SAMPLE=1,
+    )
+
+    sent = [
+        post(server, SEVEN),
+        post(server, bar("png"), "image/png"),
+        requests.post(f"{server.url}/predict", files={"image": bytes(300_000)}, timeout=10),
+    ]
+
+    assert [answer.status_code for answer in sent] == [200, 200, 400]
+    assert server.terminate() == 0
+
+
+def test_when_memory_is_short_requests_fail_alone(start_server):
+    """With 8 MiB left, large pictures get a refusal or an answer, and every other request the right one."""
+    server = start_server()
+    assert post(server, bar("png"), "image/png").status_code == 200  # starts what pictures need
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    held = int(status.split("VmData:")[1].split()[0]) * 1024
+    before = resource.prlimit(server.process.pid, resource.RLIMIT_DATA)
+    resource.prlimit(server.process.pid, resource.RLIMIT_DATA, (held + (8 << 20), before[1]))
+    large = png(1400, 1400, bytes(1400 * 5601), colour=6)
+    stop = threading.Event()
+    statuses: list[int] = []
+
+    def send_large_pictures() -> None:
+        while not stop.is_set():
+            statuses.append(post(server, large, "image/png").status_code)
+
+    threads = [threading.Thread(target=send_large_pictures) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    digits = [post(server, SEVEN).json().get("digit") for _ in range(100)]
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    assert digits == [7] * 100
+    assert set(statuses) <= {422, 503, 504}, set(statuses)  # it is blank, if there is room to see that
+    resource.prlimit(server.process.pid, resource.RLIMIT_DATA, before)
+    assert server.health() == 200
+    assert server.terminate() == 0
+
+
+def test_when_descriptors_are_short_clients_wait_and_the_log_is_not_flooded(start_server):
+    server = start_server()
+    limit = open_files(server.process.pid) + 4
+
+    def complaints() -> int:
+        return len(server.messages("ERROR", "cannot accept a connection: "))
+
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    with ExitStack() as clients:
+        for _ in range(8):
+            clients.enter_context(server.connect())
+        until(complaints)
+        time.sleep(0.5)  # it complains once in ten seconds
+        assert complaints() == 1
+
+    assert server.health() == 200
+    assert post(server, SEVEN).json()["digit"] == 7

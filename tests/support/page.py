@@ -1,0 +1,31 @@
+"""What a person does on the page, done in a real browser."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.support.browser import Browser
+from tests.support.strokes import strokes
+
+ANSWERED = "document.getElementById('answer').ariaBusy === 'false' && document.getElementById('digit').value"
+EMPTY = "document.getElementById('clear').disabled && document.getElementById('answer').ariaBusy === 'false'"
+ANSWERS = "document.querySelectorAll('.strip li').length"
+
+
+def draw(browser: Browser, digit: NDArray[np.uint8]) -> str:
+    """Draw a digit, shape (28, 28), stroke by stroke with the mouse, and return what the page makes of it."""
+    left, top, width, height = browser.box("#canvas")
+    for line in strokes(digit):
+        points = [(left + x / 28 * width, top + y / 28 * height) for x, y in line]
+        browser.mouse("mousePressed", *points[0])
+        for point in points[1:]:
+            browser.mouse("mouseMoved", *point)
+        browser.mouse("mouseReleased", *points[-1])
+    return str(browser.wait_for(ANSWERED))
+
+
+def clear(browser: Browser) -> None:
+    """Clear the page, and wait until it is as it was at first."""
+    browser.key("Escape")
+    browser.wait_for(EMPTY)
