@@ -128,23 +128,23 @@ def test_sighup_looks_at_once_and_always_answers(start_server, tmp_path):
     path.symlink_to(write_constant(elsewhere / "weights.pt", 1))  # in whose folder nothing will happen
     server = start_server(MODEL_PATH=path, RELOAD_INTERVAL_SECONDS=3600, NUM_THREADS=1)
 
-    def ask(outcome):
+    def ask(answer):
         server.process.send_signal(signal.SIGHUP)
-        until(lambda: reloads(server) == outcome, f"reloads: {outcome}")
+        until(answer, "an answer to the signal")
 
+    def is_served(version):
+        return server.messages("INFO", f"{path} holds what is being served, tiny {version}")
+
+    ask(lambda: is_served("digit 1"))  # after this one, nothing but a signal makes it look
     replace(elsewhere / "weights.pt", write_constant(tmp_path / "2.pt", 2).read_bytes())
-    ask((1, 0))
+    ask(lambda: reloads(server) == (1, 0))
     assert version(server) == "digit 2"
     replace(elsewhere / "weights.pt", b"rubbish")
-    ask((1, 1))
-    ask((1, 2))
+    ask(lambda: reloads(server) == (1, 1))
+    ask(lambda: reloads(server) == (1, 2))
     assert version(server) == "digit 2"
     replace(elsewhere / "weights.pt", (tmp_path / "2.pt").read_bytes())
-    server.process.send_signal(signal.SIGHUP)
-    until(
-        lambda: server.messages("INFO", f"{path} holds what is being served, tiny digit 2"),
-        "an answer in the log",
-    )
+    ask(lambda: is_served("digit 2"))
     assert reloads(server) == (1, 2)
 
 
