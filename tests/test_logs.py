@@ -11,13 +11,15 @@ import sys
 import pytest
 import requests
 
-BODY = {"image": [0] * 784}
+from tests.support.http import PREDICT_BODY, ZEROS, get, post
+
+JSON = {"Content-Type": "application/json"}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-WAYS = pytest.mark.parametrize("query", ["", "?preview=false"], ids=["short way", "long way"])
+PATHS = pytest.mark.parametrize("query", ["", "?preview=false"], ids=["fast path", "application"])
 
 
 def predict(server, query="", **headers):
-    return requests.post(f"{server.url}/predict{query}", json=BODY, headers=headers, timeout=10)
+    return post(server, {"image": ZEROS}, path=f"/predict{query}", **headers)
 
 
 def access_lines(server):
@@ -36,7 +38,7 @@ def test_every_request_can_get_a_line(start_server):
 
     predict(server, **{"X-Request-ID": "one", "traceparent": TRACE})
     predict(server, "?preview=maybe", **{"X-Request-ID": "two"})
-    requests.get(f"{server.url}/nothing", timeout=10)
+    get(server, "/nothing")
     server.terminate()
 
     lines = [line for line in access_lines(server) if line["route"] != "/healthz"]
@@ -61,19 +63,19 @@ def test_a_share_of_the_requests_can_get_a_line(start_server):
 
     with requests.Session() as session:
         for _ in range(200):
-            session.post(f"{server.url}/predict", json=BODY, timeout=10)
+            session.post(f"{server.url}/predict", PREDICT_BODY, headers=JSON, timeout=10)
     server.terminate()
 
     lines = [line for line in access_lines(server) if line["route"] == "/predict"]
     assert 50 < len(lines) < 150  # further off than once in a million million times
 
 
-@WAYS
+@PATHS
 def test_a_trace_is_carried_through(live_server, query):
     assert predict(live_server, query, traceparent=TRACE).headers["traceparent"] == TRACE
 
 
-@WAYS
+@PATHS
 @pytest.mark.parametrize("trace", [TRACE.upper(), TRACE[:-1], TRACE + "0", "", "00-xyz"])
 def test_what_is_no_trace_is_not(live_server, query, trace):
     response = predict(live_server, query, traceparent=trace)
@@ -88,7 +90,7 @@ def test_nothing_is_said_of_traces_that_nobody_sent(live_server):
 
 def test_a_terminal_gets_plain_text():
     master, slave = pty.openpty()
-    environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0"}
+    environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0", "WORKERS": "1"}
     with subprocess.Popen(
         [sys.executable, "-m", "service"], stdout=slave, stderr=slave, env=environment
     ) as process:

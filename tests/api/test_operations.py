@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import requests
 
-from tests.support.http import ZEROS, post
+from tests.support.http import ZEROS, get, post
 
 
 def test_health_is_plain_ok(live_server):
-    response = requests.get(f"{live_server.url}/healthz", timeout=10)
+    response = get(live_server, "/healthz")
 
     assert (response.status_code, response.text) == (200, "OK")
     assert response.headers["Content-Type"].startswith("text/plain")
@@ -17,7 +16,7 @@ def test_health_is_plain_ok(live_server):
 
 @pytest.mark.parametrize("path", ["/nowhere", "/predict/", "/healthz/"])
 def test_an_unknown_path_is_told_the_known_one(live_server, path):
-    response = requests.get(f"{live_server.url}{path}", timeout=10)
+    response = get(live_server, path)
 
     assert response.status_code == 404
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -25,8 +24,8 @@ def test_an_unknown_path_is_told_the_known_one(live_server, path):
 
 
 def test_a_request_id_is_kept_or_made(live_server):
-    sent = requests.get(f"{live_server.url}/healthz", headers={"X-Request-ID": "abc-123"}, timeout=10)
-    too_long = requests.get(f"{live_server.url}/healthz", headers={"X-Request-ID": "x" * 200}, timeout=10)
+    sent = get(live_server, "/healthz", **{"X-Request-ID": "abc-123"})
+    too_long = get(live_server, "/healthz", **{"X-Request-ID": "x" * 200})
     made = [post(live_server, {"image": ZEROS}).headers["X-Request-ID"] for _ in range(2)]
 
     assert sent.headers["X-Request-ID"] == "abc-123"

@@ -6,10 +6,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import requests
 
 from tests.support import weights
-from tests.support.http import ONES, SEVEN, ZEROS, post
+from tests.support.http import ONES, SEVEN, ZEROS, get, post
 from tests.support.metrics import is_computing, queue_depth
 from tests.support.models import FaultyModel
 from tests.support.soak import SOAK
@@ -35,7 +34,7 @@ def test_a_model_that_hangs_fails_the_health_check_and_answers_every_request(sta
         (504, "urn:problem-type:queue-timeout")
     }
     until(lambda: server.health() == 503)
-    assert requests.get(f"{server.url}/metrics", timeout=5).status_code == 200
+    assert get(server, "/metrics").status_code == 200
     assert server.terminate() == 0
 
 
