@@ -5,19 +5,25 @@ DATA ?=
 OUT ?= runs/latest
 
 venv := .venv/bin
+# Those that hold the figures of the README's promises.
+soak_tests := $(addprefix tests/server/test_,rolling_update.py overload.py timeouts.py soak.py) tests/inference/test_model_faults.py
 install := $(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test train lint image image-training manifests sbom bench soak package e2e help clean
+.PHONY: serve test test-fast train lint image image-training manifests sbom bench soak package e2e help clean
 
 serve: .venv/.serve  ## Serve the bundled weights on http://localhost:3000
 	$(venv)/python -m service
 
 test: .venv/.dev  ## Run every test
 	.ci/tools
-	$(venv)/python -m pytest
+	$(venv)/python -m pytest --numprocesses 2 --dist worksteal -m "not cluster and not alone"
+	$(venv)/python -m pytest -m alone
 
-soak: .venv/.dev  ## The long tests: restarts, overload and ten minutes of mixed traffic
-	RESTARTS=20 OVERLOAD_SECONDS=10 SOAK_SECONDS=600 $(venv)/python -m pytest -s tests/test_rolling.py tests/test_overload.py tests/test_soak.py
+test-fast: .venv/.dev  ## The tests that need no browser and no load
+	$(venv)/python -m pytest --numprocesses 2 --dist worksteal -m "not cluster and not alone and not browser and not slow"
+
+soak: .venv/.dev  ## Measure the README's promises: 20 restarts, overload, slow clients, ten minutes of mixed traffic
+	SOAK=1 $(venv)/python -m pytest -s $(soak_tests)
 
 lint: .venv/.dev  ## Check style, types, the chart and security
 	$(venv)/ruff check .
