@@ -30,8 +30,8 @@ lint: .venv/.dev  ## Check style, types, the chart and security
 	$(venv)/ruff format --check .
 	$(venv)/mypy
 	$(venv)/bandit --quiet --recursive --configfile pyproject.toml service training
-	$(venv)/python -m tests.audit
-	$(venv)/python -m tests.helm lint charts/rust-ml-api --strict
+	$(venv)/python -m tools.audit
+	$(venv)/python -m tools.helm lint charts/rust-ml-api --strict
 
 train: .venv/.dev  ## Train new weights: make train [DATA=folder] [OUT=folder]
 	$(venv)/python -m training $(if $(DATA),--data $(DATA)) --out $(OUT)
@@ -43,7 +43,7 @@ image-training:  ## Build the training image
 	docker build --target training --tag $(IMAGE)-training .
 
 manifests: .venv/.dev  ## Render the chart for kubectl apply -f build/
-	$(venv)/python -m tests.helm manifests build
+	$(venv)/python -m tools.helm manifests build
 
 sbom: .venv/.sbom  ## List what the service is made of, as CycloneDX: build/sbom.json
 	mkdir -p build
@@ -53,10 +53,10 @@ bench: .venv/.bench  ## Measure the service beside its peers, with wrk: make ben
 	$(venv)/python -m benchmarks $(BENCH)
 
 package: .venv/.dev  ## Pack the chart into dist/
-	$(venv)/python -m tests.helm package dist
+	$(venv)/python -m tools.helm package dist
 
 e2e: .venv/.dev  ## Prove the chart on the current cluster, with an image that it has: make e2e [IMAGE=name:tag]
-	$(venv)/python -m tests.e2e --image $(IMAGE)
+	$(venv)/python -m tools.e2e --image $(IMAGE)
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

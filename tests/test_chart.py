@@ -13,7 +13,7 @@ import yaml
 
 import service
 from service.settings import Settings
-from tests import helm
+from tools import helm
 
 CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject", "HTTPRoute"}
 ci_values = pytest.mark.parametrize("file", helm.CI_VALUES, ids=lambda file: file.stem)
@@ -219,7 +219,7 @@ def test_every_setting_of_the_service_is_a_value_with_the_same_default():
     defaults = {name.upper(): getattr(Settings(), name) for name in Settings.__dataclass_fields__}
     variables = env()
 
-    # A new setting belongs into values.yaml and values.schema.json; then run `python -m tests.helm docs`.
+    # A new setting belongs into values.yaml and values.schema.json; then run `python -m tools.helm docs`.
     assert set(variables) | given_elsewhere == set(defaults) | given_elsewhere
     for name in set(variables) - given_elsewhere:
         assert type(defaults[name])(variables[name]) == defaults[name], name

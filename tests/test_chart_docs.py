@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests import chart_docs, helm
+from tools import chart_docs, helm
 
 VALUES = (helm.CHART / "values.yaml").read_text()
 README = (helm.CHART / "README.md").read_text()
@@ -15,7 +15,7 @@ def test_every_value_has_a_comment():
 
 
 def test_the_readme_is_made_from_the_comments():
-    assert chart_docs.updated(README, VALUES) == README, "run: python -m tests.helm docs"
+    assert chart_docs.updated(README, VALUES) == README, "run: python -m tools.helm docs"
 
 
 def test_a_value_without_a_comment_is_noticed():

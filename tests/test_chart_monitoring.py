@@ -8,7 +8,7 @@ import re
 import pytest
 import requests
 
-from tests import helm
+from tools import helm
 
 # Written by Prometheus's own exporters, not by the service.
 FROM_ELSEWHERE = {"kube_deployment_status_replicas_ready", "kube_deployment_spec_replicas"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests import helm
+from tools import helm
 
 
 def objects(name):

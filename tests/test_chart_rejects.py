@@ -8,7 +8,7 @@ from typing import Any
 import helm_python
 import pytest
 
-from tests import helm
+from tools import helm
 
 
 def refusal(values: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests import helm
+from tools import helm
 
 ci_values = pytest.mark.parametrize("file", helm.CI_VALUES, ids=lambda file: file.stem)
 ALLOWED_VOLUMES = {

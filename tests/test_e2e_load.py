@@ -8,12 +8,12 @@ import sys
 
 import kubernetes_validate
 
-from tests import helm, load
+from tools import cluster_load, helm
 
 
 def ask(url, stop):
     """Start the client as its pod would, and wait until it asks."""
-    command = [sys.executable, str(load.SCRIPT), url, str(stop)]
+    command = [sys.executable, str(cluster_load.SCRIPT), url, str(stop)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "asking\n"
     return process
@@ -44,7 +44,7 @@ def test_load_counts_every_failure(free_tcp_port, tmp_path):
 
 
 def test_the_load_pod_meets_the_restricted_standard():
-    pod = load.pod("rust-ml-api:0.1.0", "http://rust-ml-api-service")
+    pod = cluster_load.pod("rust-ml-api:0.1.0", "http://rust-ml-api-service")
 
     kubernetes_validate.validate(pod, helm.NEWEST, strict=True)
     assert pod["spec"]["securityContext"]["runAsNonRoot"] is True

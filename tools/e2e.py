@@ -1,6 +1,6 @@
 """Installs the chart on the current cluster and proves its promises one by one, then removes every trace.
 
-    python -m tests.e2e --image rust-ml-api:0.1.0
+    python -m tools.e2e --image rust-ml-api:0.1.0
 
 Works on whatever `kubectl config current-context` points at, in a namespace of its own. Needs kubectl, an
 image that the cluster's nodes have or can pull, and nothing else: Helm is in the `helm_python` package.
@@ -23,8 +23,8 @@ import requests
 
 from service import smoke
 from service.settings import BUNDLED_MODEL
-from tests import helm
-from tests.load import Load
+from tools import helm
+from tools.cluster_load import Load
 
 RELEASE = "rust-ml-api"
 
@@ -254,7 +254,7 @@ class Run:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run all steps; the exit status is 0 only if every one held."""
-    parser = argparse.ArgumentParser(prog="python -m tests.e2e", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.e2e", description=__doc__.split("\n")[0])
     parser.add_argument("--image", required=True, help="image that the nodes have or can pull, with its tag")
     parser.add_argument("--weights", type=Path, default=BUNDLED_MODEL, help="weights file to swap in")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""``python -m tests.audit``: ask the advisory service about every pinned version; 1 if it knows of a hole.
+"""``python -m tools.audit``: ask the advisory service about every pinned version; 1 if it knows of a hole.
 
 Where the service can't be reached, or knows nothing of the packages, one line says that nothing was audited.
 """

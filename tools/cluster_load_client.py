@@ -1,6 +1,6 @@
 """Asks without pause until a file appears, then prints what became of every request, as JSON.
 
-    python load_client.py URL STOP_FILE
+    python cluster_load_client.py URL STOP_FILE
 
 Runs inside the cluster, in a pod with the service's image: needs the standard library only. Half of the
 workers open a connection for each request; the others keep theirs, and send a request again, as every

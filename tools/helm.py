@@ -1,9 +1,9 @@
 """Helm without its binary: renders, checks, packages and documents the chart.
 
-    python -m tests.helm lint charts/rust-ml-api --strict
-    python -m tests.helm manifests build
-    python -m tests.helm package dist
-    python -m tests.helm docs
+    python -m tools.helm lint charts/rust-ml-api --strict
+    python -m tools.helm manifests build
+    python -m tools.helm package dist
+    python -m tools.helm docs
 
 The same functions serve the tests, so what they assert on is what `make manifests` writes.
 """
@@ -21,7 +21,7 @@ import kubernetes_validate
 import yaml
 from helm_python import _native
 
-from tests import chart_docs
+from tools import chart_docs
 
 CHART = Path(__file__).parents[1] / "charts" / "rust-ml-api"
 CI_VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
@@ -117,7 +117,7 @@ def _annotations(each: Object) -> Object:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit status is 1 where it found something wrong."""
-    parser = argparse.ArgumentParser(prog="python -m tests.helm", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.helm", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("lint", help="check the chart")
     command.add_argument("chart", type=Path, nargs="?", default=CHART)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from tests.e2e import Cluster
+    from tools.e2e import Cluster
 
-SCRIPT = Path(__file__).with_name("load_client.py")
+SCRIPT = Path(__file__).with_name("cluster_load_client.py")
 STOP = "/tmp/stop"
 
 

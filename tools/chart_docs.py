@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-START, END = "<!-- values: made by `python -m tests.helm docs` -->", "<!-- end of values -->"
+START, END = "<!-- values: made by `python -m tools.helm docs` -->", "<!-- end of values -->"
 
 
 class Value(NamedTuple):
