@@ -11,7 +11,7 @@ import pytest
 from service.settings import Settings
 from tools import helm
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 

@@ -1,0 +1,1 @@
+"""Tests of the chart, rendered with real Helm, and of the image that it runs."""
