@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tools import helm
 
 
@@ -154,3 +156,13 @@ def test_api_keys_come_from_a_secret():
         assert {"name": "api-keys", "secret": {"secretName": "callers"}} in each["volumes"]
     assert {"name": "API_KEYS_FILE", "value": "/etc/rust-ml-api/keys"} in pod["containers"][0]["env"]
     assert "--api-keys=/etc/rust-ml-api/keys" in test["containers"][0]["args"]
+
+
+@pytest.mark.parametrize(
+    ("version", "written"),
+    [("1.30.0", None), ("1.31.0", "PreferClose"), ("1.33.0", "PreferClose"), ("1.34.0", "PreferSameZone")],
+)
+def test_traffic_distribution_has_the_name_that_the_cluster_knows(version, written):
+    objects = helm.render({"service": {"trafficDistribution": "PreferSameZone"}}, kube_version=version)
+
+    assert helm.find(objects, "Service")["spec"].get("trafficDistribution") == written
