@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-if TYPE_CHECKING:
-    from tools.e2e import Cluster
+from tools.cluster import Cluster
 
 SCRIPT = Path(__file__).with_name("cluster_load_client.py")
 STOP = "/tmp/stop"
