@@ -1,6 +1,7 @@
-"""``python -m tools.audit``: ask the advisory service about every pinned version; 1 if it knows of a hole.
+"""``python -m tools.audit``: ask the advisory service about every pinned version.
 
-Where the service can't be reached, or knows nothing of the packages, one line says that nothing was audited.
+Exits 1 if a version has a known vulnerability. If the service can't be reached, or knows none of the
+packages, it prints that nothing was audited and exits 0.
 """
 
 from __future__ import annotations
@@ -37,18 +38,18 @@ def main() -> int:
 
 
 def verdict(dependencies: list[dict[str, object]]) -> tuple[str, int]:
-    """Say what an audit of these means, in words and as an exit status."""
+    """Return what an audit of these packages means, as a sentence and as an exit status."""
     audited = [dependency for dependency in dependencies if "skip_reason" not in dependency]
     if not audited:
         return "skipped, the advisory service knows none of the packages", 0
-    holes = [
-        f"{found['name']} {found['version']}: {', '.join(hole['id'] for hole in found['vulns'])}"
+    vulnerable = [
+        f"{found['name']} {found['version']}: {', '.join(each['id'] for each in found['vulns'])}"
         for found in audited
         if found["vulns"]
     ]
-    if holes:
-        return "known holes in " + "; ".join(holes), 1
-    return f"no known hole in {len(audited)} of {len(dependencies)} packages", 0
+    if vulnerable:
+        return "known vulnerabilities in " + "; ".join(vulnerable), 1
+    return f"no known vulnerability in {len(audited)} of {len(dependencies)} packages", 0
 
 
 if __name__ == "__main__":
