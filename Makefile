@@ -55,7 +55,7 @@ bench: .venv/.bench  ## Measure the service beside its peers, with wrk: make ben
 package: .venv/.dev  ## Pack the chart into dist/
 	$(venv)/python -m tools.helm package dist
 
-e2e: .venv/.dev  ## Prove the chart on the current cluster, with an image that it has: make e2e [IMAGE=name:tag]
+e2e: .venv/.dev  ## Install and test the chart on the current cluster, with an image that it has: make e2e [IMAGE=name:tag]
 	$(venv)/python -m tools.e2e --image $(IMAGE)
 
 help:  ## List these commands

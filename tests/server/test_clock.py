@@ -17,7 +17,7 @@ from tests.support.metrics import is_computing
 from tests.support.models import FaultyModel
 from tests.support.wait import until
 
-# Debian's package faketime; .ci/tools installs it.
+# Debian's package faketime; `make tools` installs it.
 LIBRARY = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 HEADER_SECONDS, QUEUE_SECONDS = 1.5, 1.0
 DAY = 24 * 60 * 60
