@@ -29,6 +29,7 @@ lint: .venv/.dev  ## Check style, types, the chart and security
 	$(venv)/ruff check .
 	$(venv)/ruff format --check .
 	$(venv)/mypy
+	$(venv)/lint-imports
 	$(venv)/bandit --quiet --recursive --configfile pyproject.toml service training
 	$(venv)/python -m tools.audit
 	$(venv)/python -m tools.helm lint charts/rust-ml-api --strict
