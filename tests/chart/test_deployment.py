@@ -71,13 +71,12 @@ def test_all_three_probes_ask_healthz_on_the_named_port():
         assert container()[probe]["httpGet"] == {"path": "/healthz", "port": "http"}
 
 
-def test_workers_and_threads_come_from_the_cpu_limit():
+def test_the_number_of_threads_comes_from_the_cpu_limit_unless_it_is_set():
     assert env()["CPU_LIMIT"] == {
         "resourceFieldRef": {"containerName": "rust-ml-api", "resource": "limits.cpu", "divisor": "1"}
     }
     assert env({"settings": {"numThreads": 3}})["NUM_THREADS"] == "3"
-    assert env({"settings": {"workers": 2}})["WORKERS"] == "2"
-    assert not {"NUM_THREADS", "WORKERS"} & env().keys()
+    assert "NUM_THREADS" not in env()
     assert "CPU_LIMIT" not in env({"resources": {"limits": {"cpu": None}}}, strict=False)
 
 
@@ -106,7 +105,7 @@ def test_an_update_of_five_pods_fits_a_minikube_of_two_cpus():
 
 def test_every_setting_of_the_service_is_a_value_with_the_same_default():
     given_elsewhere = {"CPU_LIMIT", "PORT", "MODEL_PATH", "MODEL_SHA256", "API_KEYS_FILE"}
-    given_elsewhere |= {"WORKERS", "NUM_THREADS"}  # empty by default
+    given_elsewhere |= {"NUM_THREADS"}  # empty by default
     defaults = {name.upper(): getattr(Settings(), name) for name in Settings.__dataclass_fields__}
     variables = env()
 

@@ -125,6 +125,22 @@ def test_values_that_contradict_each_other_are_refused_with_a_sentence(values, s
     assert sentence in said
 
 
+@pytest.mark.parametrize("workers", [0, 1, 2, "auto"])
+def test_a_number_of_workers_is_refused_with_what_to_set_instead(workers):
+    said = refusal({"settings": {"workers": workers}})
+
+    assert (
+        f"settings.workers is {workers}, but this setting no longer exists: each pod runs one process."
+        " Remove it, and set replicaCount or autoscaling for more processes."
+    ) in said
+
+
+@pytest.mark.parametrize("workers", ["", None], ids=repr)
+def test_the_empty_default_of_workers_is_ignored(workers):
+    # An earlier release's values hold it, and `helm upgrade --reuse-values` passes them on.
+    assert helm.render({"settings": {"workers": workers}}) == helm.render()
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -350,7 +366,8 @@ def test_every_default_is_in_the_schema_and_the_other_way_round():
     def keys(node: Any, defaults: Any) -> None:
         if "properties" not in node or not defaults:
             return
-        assert set(defaults) == set(node["properties"]) - {"global", "tolerance"}
+        # Helm fills `global` in, `tolerance` has no default, and `workers` is there only to be refused.
+        assert set(defaults) == set(node["properties"]) - {"global", "tolerance", "workers"}
         for name, default in defaults.items():
             keys(node["properties"][name], default)
 

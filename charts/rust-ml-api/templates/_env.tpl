@@ -6,7 +6,7 @@ maxBatchSize becomes MAX_BATCH_SIZE. An empty one is left out, and the service's
 - name: PORT
   value: "3000"
 {{- if dig "limits" "cpu" "" .Values.resources }}
-# In whole CPUs: the kubelet rounds up. The service chooses its threads by it.
+# The kubelet rounds it up to whole CPUs. The service's default number of threads follows from it.
 - name: CPU_LIMIT
   valueFrom:
     resourceFieldRef:

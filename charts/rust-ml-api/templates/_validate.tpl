@@ -11,6 +11,11 @@ installation with a sentence that names both and says what to change.
 {{- if gt (int $v.settings.maxBatchSize) (int $v.settings.maxQueueSize) }}
 {{- fail (printf "settings.maxBatchSize is %v, but settings.maxQueueSize is %v: a batch could never fill. Raise the queue or lower the batch." (int $v.settings.maxBatchSize) (int $v.settings.maxQueueSize)) }}
 {{- end }}
+{{- /* An empty string was the default: `helm upgrade --reuse-values` passes it on, so it is ignored. */}}
+{{- $workers := get $v.settings "workers" -}}
+{{- if not (or (kindIs "invalid" $workers) (eq (toString $workers) "")) }}
+{{- fail (printf "settings.workers is %v, but this setting no longer exists: each pod runs one process. Remove it, and set replicaCount or autoscaling for more processes." $workers) }}
+{{- end }}
 {{- $sources := list -}}
 {{- range list "existingConfigMap" "existingClaim" "url" }}
 {{- if get $v.model . }}{{ $sources = append $sources (printf "model.%s" .) }}{{ end }}
