@@ -8,7 +8,7 @@ import pytest
 
 import service
 from service.settings import Settings
-from tools import helm
+from tools import chart_docs, helm
 
 ci_values = pytest.mark.parametrize("file", helm.CI_VALUES, ids=lambda file: file.stem)
 
@@ -81,8 +81,10 @@ def test_the_number_of_threads_comes_from_the_cpu_limit_unless_it_is_set():
 
 
 def test_an_idle_pod_leaves_the_autoscalers_memory_target_alone():
-    comment = (helm.CHART / "values.yaml").read_text()
-    [measured] = re.findall(r"holds\n# (\d+) MiB of resident memory when it is idle", comment)
+    comments = {
+        value.path: value.comment for value in chart_docs.values((helm.CHART / "values.yaml").read_text())
+    }
+    [measured] = re.findall(r"holds (\d+) MiB of resident memory when it is idle", comments["resources"])
     memory = container()["resources"]["requests"]["memory"]
     hpa = helm.find(helm.render({"autoscaling": {"enabled": True}}), "HorizontalPodAutoscaler")
     [target] = [

@@ -161,4 +161,4 @@ def test_waiting_ends_when_the_file_is_there(tmp_path):
     (tmp_path / "model.pt").touch()
 
     said, _ = process.communicate(timeout=60)
-    assert (process.returncode, said) == (0, f"{tmp_path}/model.pt is there\n")
+    assert (process.returncode, said) == (0, f"{tmp_path}/model.pt exists\n")

@@ -98,7 +98,7 @@ def test_alerts_cover_what_can_go_wrong(objects):
         "RustMlApiReloadFailed",
         "RustMlApiModelVersionsDiffer",
         "RustMlApiReplicasNotReady",
-        "NobodyAsks",
+        "NoRequests",
     }
     assert alerts["RustMlApiErrors"]["labels"] == {"severity": "critical", "team": "vision"}
     assert alerts["RustMlApiErrors"]["expr"] == (
@@ -106,7 +106,7 @@ def test_alerts_cover_what_can_go_wrong(objects):
         ' / sum(rate(http_requests_total{namespace="vision", job="rust-ml-api-service"}[5m])) > 0.01'
     )
     for rule in alerts.values():
-        if rule["alert"] != "NobodyAsks":
+        if rule["alert"] != "NoRequests":
             assert rule["annotations"].keys() == {"summary", "description"}
 
 

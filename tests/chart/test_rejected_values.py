@@ -24,50 +24,48 @@ def refusal(values: dict[str, Any]) -> str:
         (
             {"terminationGracePeriodSeconds": 25},
             "terminationGracePeriodSeconds is 25, but preStopSleepSeconds (5) plus"
-            " settings.shutdownTimeoutSeconds (20) already take 25: Kubernetes would kill pods that"
-            " still answer"
-            " requests. Set it above 25.",
+            " settings.shutdownTimeoutSeconds (20) already take 25 s. Kubernetes would kill pods that are"
+            " still answering requests. Set terminationGracePeriodSeconds above 25.",
         ),
         (
             {"settings": {"maxBatchSize": 64, "maxQueueSize": 32}},
-            "settings.maxBatchSize is 64, but settings.maxQueueSize is 32: a batch could never fill."
-            " Raise the queue or lower the batch.",
+            "settings.maxBatchSize is 64, but settings.maxQueueSize is 32: a batch could never reach its"
+            " maximum size. Raise settings.maxQueueSize or lower settings.maxBatchSize.",
         ),
         (
             {"model": {"existingConfigMap": "a", "existingClaim": "b"}},
-            "model.existingConfigMap and model.existingClaim are set, but a pod serves one weights file."
-            " Keep one of them.",
+            "model.existingConfigMap and model.existingClaim are set, but a pod serves a single weights file."
+            " Set only one of them.",
         ),
         (
             {"model": {"existingClaim": "b", "url": "http://c"}},
-            "model.existingClaim and model.url are set, but a pod serves one weights file. Keep one of them.",
+            "model.existingClaim and model.url are set, but a pod serves a single weights file."
+            " Set only one of them.",
         ),
         (
             {"training": {"enabled": True}},
-            "training.enabled is true, but model.existingClaim is empty: the Job has nowhere to write"
-            " the weights."
-            " Name a PersistentVolumeClaim.",
+            "training.enabled is true, but model.existingClaim is empty: the Job needs a"
+            " PersistentVolumeClaim to write the weights to. Set model.existingClaim.",
         ),
         (
             {"autoscaling": {"enabled": True, "minReplicas": 5, "maxReplicas": 4}},
             "autoscaling.minReplicas is 5, but autoscaling.maxReplicas is 4."
-            " The minimum must not be above the maximum.",
+            " The minimum must not exceed the maximum.",
         ),
         (
             {"keda": {"enabled": True}, "autoscaling": {"minReplicas": 5, "maxReplicas": 4}},
             "autoscaling.minReplicas is 5, but autoscaling.maxReplicas is 4."
-            " The minimum must not be above the maximum.",
+            " The minimum must not exceed the maximum.",
         ),
         (
             {"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": None}}},
-            "autoscaling.targetCPUUtilizationPercentage is a share of resources.requests.cpu, which is"
-            " not set."
-            " Set the request or empty this target.",
+            "autoscaling.targetCPUUtilizationPercentage is a percentage of resources.requests.cpu,"
+            " which is not set. Set the request, or set the target to an empty string.",
         ),
         (
             {"autoscaling": {"enabled": True}, "resources": {"requests": {"memory": None}}},
-            "autoscaling.targetMemoryUtilizationPercentage is a share of resources.requests.memory,"
-            " which is not set. Set the request or empty this target.",
+            "autoscaling.targetMemoryUtilizationPercentage is a percentage of resources.requests.memory,"
+            " which is not set. Set the request, or set the target to an empty string.",
         ),
         (
             {
@@ -77,9 +75,9 @@ def refusal(values: dict[str, Any]) -> str:
                     "targetMemoryUtilizationPercentage": "",
                 }
             },
-            "autoscaling.enabled is true, but there is no metric to scale on. Set"
-            " targetCPUUtilizationPercentage,"
-            " targetMemoryUtilizationPercentage, targetQueueDepth or extraMetrics.",
+            "autoscaling.enabled is true, but no metric is set to scale on."
+            " Set targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage, targetQueueDepth or"
+            " extraMetrics under autoscaling.",
         ),
         (
             {
@@ -89,19 +87,18 @@ def refusal(values: dict[str, Any]) -> str:
                     "targetMemoryUtilizationPercentage": "",
                 },
             },
-            "keda.enabled is true, but there is no trigger to scale on. Set keda.prometheus.serverAddress,"
+            "keda.enabled is true, but no trigger is set to scale on. Set keda.prometheus.serverAddress,"
             " keda.extraTriggers or a target under autoscaling.",
         ),
         (
             {"autoscaling": {"enabled": True}, "keda": {"enabled": True}},
-            "autoscaling.enabled and keda.enabled are both true: two autoscalers would fight over the"
-            " Deployment."
-            " KEDA makes its own HorizontalPodAutoscaler, so turn autoscaling.enabled off.",
+            "autoscaling.enabled and keda.enabled are both true: two autoscalers would scale the same"
+            " Deployment. KEDA creates its own HorizontalPodAutoscaler, so set autoscaling.enabled to false.",
         ),
         (
             {"podDisruptionBudget": {"minAvailable": 2}},
-            "podDisruptionBudget.minAvailable is 2 with as few as 2 replicas: no node could ever be drained."
-            " Lower it, or use maxUnavailable.",
+            "podDisruptionBudget.minAvailable is 2, but the release may have only 2 replicas: no node could"
+            " ever be drained. Lower podDisruptionBudget.minAvailable, or use maxUnavailable.",
         ),
         (
             {"service": {"type": "ClusterIP", "nodePort": 30080}},
@@ -110,12 +107,12 @@ def refusal(values: dict[str, Any]) -> str:
         ),
         (
             {"httpRoute": {"enabled": True}},
-            "httpRoute.enabled is true, but httpRoute.parentRefs is empty: the route needs a Gateway"
-            " to attach to.",
+            "httpRoute.enabled is true, but httpRoute.parentRefs is empty: an HTTPRoute needs a Gateway."
+            " Set httpRoute.parentRefs.",
         ),
         (
             {"ingress": {"enabled": True, "hosts": []}},
-            "ingress.enabled is true, but ingress.hosts is empty: name at least one host with its paths.",
+            "ingress.enabled is true, but ingress.hosts is empty. Set at least one host with its paths.",
         ),
     ],
 )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import helm_python
+import pytest
+
 from tools import chart_docs, helm
 
 VALUES = (helm.CHART / "values.yaml").read_text()
@@ -31,6 +34,16 @@ def test_every_value_named_in_the_prose_exists():
     prose = README.split(chart_docs.START)[0]
 
     assert set(re.findall(r"--set ([A-Za-z.]+)=", prose)) <= paths
+
+
+def test_the_refusal_in_the_prose_is_what_helm_says():
+    [(command, sentence)] = re.findall(r"(?m)^\$ (helm install .*)\n… (.*)$", README)
+    [(first, enabled), (second, replicas)] = re.findall(r"--set autoscaling\.(\w+)=(\S+)", command)
+
+    with pytest.raises(helm_python.HelmError) as refused:
+        helm.render({"autoscaling": {first: enabled == "true", second: int(replicas)}})
+
+    assert sentence in str(refused.value)
 
 
 def test_notes_name_the_commands_for_the_chosen_service():

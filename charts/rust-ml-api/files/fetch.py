@@ -1,4 +1,4 @@
-"""Downloads a weights file: URL PATH [SHA256]. Written beside its place and renamed, so never half there."""
+"""Download a weights file: URL PATH SHA256. PATH never holds a part of it: a temporary file is renamed."""
 
 import hashlib
 import sys
@@ -13,7 +13,7 @@ request = urllib.request.Request(url, headers={"User-Agent": "rust-ml-api"})  # 
 with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
     data = response.read(LIMIT + 1)
 if len(data) > LIMIT:
-    sys.exit(f"{url} is larger than {LIMIT} bytes, too large for a weights file")
+    sys.exit(f"{url} is larger than {LIMIT} bytes, the limit for a weights file")
 found = hashlib.sha256(data).hexdigest()
 if sha256 and found != sha256:
     sys.exit(f"{url} has sha256 {found}, but model.sha256 is {sha256}")

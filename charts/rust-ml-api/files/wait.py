@@ -1,4 +1,4 @@
-"""Waits until the training Job has written a weights file: PATH."""
+"""Wait until the training Job has written a weights file: PATH."""
 
 import sys
 import time
@@ -8,4 +8,4 @@ path = Path(sys.argv[1])
 print(f"waiting for {path}", flush=True)
 while not path.exists():
     time.sleep(2)
-print(f"{path} is there")
+print(f"{path} exists")

@@ -1,6 +1,6 @@
 {{/*
-The container's environment. Every key of `settings` is the service's setting of the same name:
-maxBatchSize becomes MAX_BATCH_SIZE. An empty one is left out, and the service's own default holds.
+The container's environment. Every key of `settings` becomes the variable of the same name:
+maxBatchSize becomes MAX_BATCH_SIZE. An empty value is left out, so that the service's own default applies.
 */}}
 {{- define "rust-ml-api.env" -}}
 - name: PORT

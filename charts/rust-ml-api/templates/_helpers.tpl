@@ -4,8 +4,8 @@
 {{- end }}
 
 {{/*
-The release's name where it already says what it is, else release-chart. Cut at 50 characters: a Service
-and a Job may have 63, and "-service" or "-train-1a2b3c" follow.
+The release's name if it contains the chart's name, else release-chart. Truncated to 50 characters: names of
+Services and Jobs may have 63, and "-service" or "-train-1a2b3c" is appended.
 */}}
 {{- define "rust-ml-api.fullname" -}}
 {{- if .Values.fullnameOverride }}
@@ -24,7 +24,7 @@ and a Job may have 63, and "-service" or "-train-1a2b3c" follow.
 {{- printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* What selects the serving pods: nothing here changes with a version. */}}
+{{/* Labels that select the serving pods. Selectors are immutable, so no label here depends on a version. */}}
 {{- define "rust-ml-api.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "rust-ml-api.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -41,14 +41,14 @@ helm.sh/chart: {{ include "rust-ml-api.chart" . }}
 {{- end }}
 {{- end }}
 
-{{/* Labels of the objects that belong to the server. */}}
+{{/* Labels of the objects that belong to the service. */}}
 {{- define "rust-ml-api.labels" -}}
 app: {{ include "rust-ml-api.fullname" . }}
 app.kubernetes.io/name: {{ include "rust-ml-api.name" . }}
 {{ include "rust-ml-api.commonLabels" . }}
 {{- end }}
 
-{{/* Labels of the serving pods: no chart version, so that a new chart alone restarts nothing. */}}
+{{/* Labels of the serving pods, without the chart's version, so that a new chart version alone restarts no pod. */}}
 {{- define "rust-ml-api.podLabels" -}}
 app: {{ include "rust-ml-api.fullname" . }}
 {{ include "rust-ml-api.selectorLabels" . }}
@@ -61,7 +61,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- end }}
 
-{{/* Labels of a pod that is not a server, so that no Service, budget or policy of the server selects it. */}}
+{{/* Labels of the test and training pods, so that no Service, budget or policy of the service selects them. */}}
 {{- define "rust-ml-api.otherLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ include "rust-ml-api.name" $root }}-{{ index . 1 }}
@@ -106,7 +106,7 @@ tolerations:
 {{- end }}
 {{- end }}
 
-{{/* How many replicas the autoscaler may go down to, or replicaCount without one. */}}
+{{/* The lowest number of replicas: the autoscaler's minimum, or replicaCount without an autoscaler. */}}
 {{- define "rust-ml-api.fewestReplicas" -}}
 {{- if or .Values.autoscaling.enabled .Values.keda.enabled }}
 {{- .Values.autoscaling.minReplicas }}
@@ -115,7 +115,7 @@ tolerations:
 {{- end }}
 {{- end }}
 
-{{/* A number or string as an environment value: 1048576 stays 1048576, never 1.048576e+06. */}}
+{{/* A number or string as an environment value: 1048576, not 1.048576e+06. */}}
 {{- define "rust-ml-api.envValue" -}}
 {{- if kindIs "string" . }}{{ . | quote }}{{ else }}{{ . | toJson | quote }}{{ end }}
 {{- end }}

@@ -11,7 +11,7 @@
 /models/{{ .Values.model.file }}
 {{- end }}
 
-{{/* What the chart knows of the model, for people who read `kubectl describe pod`. */}}
+{{/* Pod annotations with source, version and checksum of the weights; `kubectl describe pod` shows them. */}}
 {{- define "rust-ml-api.modelAnnotations" -}}
 {{- $source := include "rust-ml-api.modelSource" . -}}
 {{- $name := dict "configmap" .Values.model.existingConfigMap "claim" .Values.model.existingClaim "url" .Values.model.url "image" (include "rust-ml-api.image" .) -}}
@@ -24,7 +24,7 @@ rust-ml-api/model-sha256: {{ . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* The volume, mounted whole: a file mounted by subPath would never see a ConfigMap's update. */}}
+{{/* The volume with the weights, mounted as a folder: Kubernetes never updates a file mounted with subPath. */}}
 {{- define "rust-ml-api.modelVolume" -}}
 {{- $source := include "rust-ml-api.modelSource" . -}}
 {{- if ne $source "image" }}
@@ -50,7 +50,7 @@ rust-ml-api/model-sha256: {{ . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* Fetches the weights, or waits until the training Job has written them. */}}
+{{/* Init container that downloads the weights, or waits until the training Job has written them. */}}
 {{- define "rust-ml-api.modelInitContainer" -}}
 {{- $source := include "rust-ml-api.modelSource" . -}}
 {{- if or (eq $source "url") .Values.training.enabled }}

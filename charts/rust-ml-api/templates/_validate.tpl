@@ -1,15 +1,15 @@
 {{/*
-What values.schema.json cannot say: mistakes that only show when two values meet. Each line ends the
-installation with a sentence that names both and says what to change.
+Checks that values.schema.json cannot express: values that contradict each other, and removed ones. Each check
+stops the installation with a message that names the values and says what to change.
 */}}
 {{- define "rust-ml-api.validate" -}}
 {{- $v := .Values -}}
 {{- $drain := add $v.preStopSleepSeconds (int $v.settings.shutdownTimeoutSeconds) -}}
 {{- if le (int $v.terminationGracePeriodSeconds) (int $drain) }}
-{{- fail (printf "terminationGracePeriodSeconds is %v, but preStopSleepSeconds (%v) plus settings.shutdownTimeoutSeconds (%v) already take %v: Kubernetes would kill pods that still answer requests. Set it above %v." $v.terminationGracePeriodSeconds $v.preStopSleepSeconds $v.settings.shutdownTimeoutSeconds $drain $drain) }}
+{{- fail (printf "terminationGracePeriodSeconds is %v, but preStopSleepSeconds (%v) plus settings.shutdownTimeoutSeconds (%v) already take %v s. Kubernetes would kill pods that are still answering requests. Set terminationGracePeriodSeconds above %v." $v.terminationGracePeriodSeconds $v.preStopSleepSeconds $v.settings.shutdownTimeoutSeconds $drain $drain) }}
 {{- end }}
 {{- if gt (int $v.settings.maxBatchSize) (int $v.settings.maxQueueSize) }}
-{{- fail (printf "settings.maxBatchSize is %v, but settings.maxQueueSize is %v: a batch could never fill. Raise the queue or lower the batch." (int $v.settings.maxBatchSize) (int $v.settings.maxQueueSize)) }}
+{{- fail (printf "settings.maxBatchSize is %v, but settings.maxQueueSize is %v: a batch could never reach its maximum size. Raise settings.maxQueueSize or lower settings.maxBatchSize." (int $v.settings.maxBatchSize) (int $v.settings.maxQueueSize)) }}
 {{- end }}
 {{- /* An empty string was the default: `helm upgrade --reuse-values` passes it on, so it is ignored. */}}
 {{- $workers := get $v.settings "workers" -}}
@@ -21,20 +21,20 @@ installation with a sentence that names both and says what to change.
 {{- if get $v.model . }}{{ $sources = append $sources (printf "model.%s" .) }}{{ end }}
 {{- end }}
 {{- if gt (len $sources) 1 }}
-{{- fail (printf "%s are set, but a pod serves one weights file. Keep one of them." (join " and " $sources)) }}
+{{- fail (printf "%s are set, but a pod serves a single weights file. Set only one of them." (join " and " $sources)) }}
 {{- end }}
 {{- if and $v.training.enabled (not $v.model.existingClaim) }}
-{{- fail "training.enabled is true, but model.existingClaim is empty: the Job has nowhere to write the weights. Name a PersistentVolumeClaim." }}
+{{- fail "training.enabled is true, but model.existingClaim is empty: the Job needs a PersistentVolumeClaim to write the weights to. Set model.existingClaim." }}
 {{- end }}
 {{- include "rust-ml-api.validateScaling" . }}
 {{- if and $v.service.nodePort (eq $v.service.type "ClusterIP") }}
 {{- fail (printf "service.nodePort is %v, but service.type is ClusterIP, which has no node port. Set service.type to NodePort or LoadBalancer." (int $v.service.nodePort)) }}
 {{- end }}
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) }}
-{{- fail "httpRoute.enabled is true, but httpRoute.parentRefs is empty: the route needs a Gateway to attach to." }}
+{{- fail "httpRoute.enabled is true, but httpRoute.parentRefs is empty: an HTTPRoute needs a Gateway. Set httpRoute.parentRefs." }}
 {{- end }}
 {{- if and $v.ingress.enabled (not $v.ingress.hosts) }}
-{{- fail "ingress.enabled is true, but ingress.hosts is empty: name at least one host with its paths." }}
+{{- fail "ingress.enabled is true, but ingress.hosts is empty. Set at least one host with its paths." }}
 {{- end }}
 {{- end }}
 
@@ -43,30 +43,30 @@ installation with a sentence that names both and says what to change.
 {{- $a := $v.autoscaling -}}
 {{- $requests := dig "requests" (dict) $v.resources -}}
 {{- if and $a.enabled $v.keda.enabled }}
-{{- fail "autoscaling.enabled and keda.enabled are both true: two autoscalers would fight over the Deployment. KEDA makes its own HorizontalPodAutoscaler, so turn autoscaling.enabled off." }}
+{{- fail "autoscaling.enabled and keda.enabled are both true: two autoscalers would scale the same Deployment. KEDA creates its own HorizontalPodAutoscaler, so set autoscaling.enabled to false." }}
 {{- end }}
 {{- if or $a.enabled $v.keda.enabled }}
 {{- if gt (int $a.minReplicas) (int $a.maxReplicas) }}
-{{- fail (printf "autoscaling.minReplicas is %v, but autoscaling.maxReplicas is %v. The minimum must not be above the maximum." $a.minReplicas $a.maxReplicas) }}
+{{- fail (printf "autoscaling.minReplicas is %v, but autoscaling.maxReplicas is %v. The minimum must not exceed the maximum." $a.minReplicas $a.maxReplicas) }}
 {{- end }}
 {{- if and $a.targetCPUUtilizationPercentage (not (get $requests "cpu")) }}
-{{- fail "autoscaling.targetCPUUtilizationPercentage is a share of resources.requests.cpu, which is not set. Set the request or empty this target." }}
+{{- fail "autoscaling.targetCPUUtilizationPercentage is a percentage of resources.requests.cpu, which is not set. Set the request, or set the target to an empty string." }}
 {{- end }}
 {{- if and $a.targetMemoryUtilizationPercentage (not (get $requests "memory")) }}
-{{- fail "autoscaling.targetMemoryUtilizationPercentage is a share of resources.requests.memory, which is not set. Set the request or empty this target." }}
+{{- fail "autoscaling.targetMemoryUtilizationPercentage is a percentage of resources.requests.memory, which is not set. Set the request, or set the target to an empty string." }}
 {{- end }}
 {{- end }}
 {{- if and $a.enabled (not (or $a.targetCPUUtilizationPercentage $a.targetMemoryUtilizationPercentage $a.targetQueueDepth $a.extraMetrics)) }}
-{{- fail "autoscaling.enabled is true, but there is no metric to scale on. Set targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage, targetQueueDepth or extraMetrics." }}
+{{- fail "autoscaling.enabled is true, but no metric is set to scale on. Set targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage, targetQueueDepth or extraMetrics under autoscaling." }}
 {{- end }}
 {{- if and $v.keda.enabled (not (or $a.targetCPUUtilizationPercentage $a.targetMemoryUtilizationPercentage $v.keda.prometheus.serverAddress $v.keda.extraTriggers)) }}
-{{- fail "keda.enabled is true, but there is no trigger to scale on. Set keda.prometheus.serverAddress, keda.extraTriggers or a target under autoscaling." }}
+{{- fail "keda.enabled is true, but no trigger is set to scale on. Set keda.prometheus.serverAddress, keda.extraTriggers or a target under autoscaling." }}
 {{- end }}
 {{- $fewest := int (include "rust-ml-api.fewestReplicas" .) -}}
 {{- $min := $v.podDisruptionBudget.minAvailable -}}
 {{- if and $v.podDisruptionBudget.enabled (gt $fewest 1) (not (kindIs "string" $min)) $min }}
 {{- if ge (int $min) $fewest }}
-{{- fail (printf "podDisruptionBudget.minAvailable is %v with as few as %v replicas: no node could ever be drained. Lower it, or use maxUnavailable." (int $min) $fewest) }}
+{{- fail (printf "podDisruptionBudget.minAvailable is %v, but the release may have only %v replicas: no node could ever be drained. Lower podDisruptionBudget.minAvailable, or use maxUnavailable." (int $min) $fewest) }}
 {{- end }}
 {{- end }}
 {{- end }}
