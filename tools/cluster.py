@@ -1,4 +1,4 @@
-"""One namespace of the current cluster, as the end-to-end run uses it: kubectl, Helm, and waiting."""
+"""One namespace of a Kubernetes cluster, driven with kubectl and Helm by the end-to-end run."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ RELEASE = "rust-ml-api"
 
 
 class Failed(Exception):
-    """A promise that did not hold, as a sentence."""
+    """A check failed; the message says which."""
 
 
-def expect(holds: bool, sentence: str) -> None:
-    """Stop the run unless something holds."""
-    if not holds:
-        raise Failed(sentence)
+def expect(condition: bool, message: str) -> None:
+    """Raise Failed with this message unless the condition is true."""
+    if not condition:
+        raise Failed(message)
 
 
 class Cluster:
-    """One namespace of the current cluster, by kubectl and Helm."""
+    """One namespace, with the release in it."""
 
     def __init__(self, *, namespace: str, context: str | None, timeout_seconds: int) -> None:
         self.namespace = namespace
@@ -34,41 +34,44 @@ class Cluster:
         self.helm = helm_python.Config(namespace=namespace, kube_context=context)
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
-        """Run kubectl; its error output is part of the failure."""
+        """Run kubectl and return its output; raise Failed with its error output."""
         done = subprocess.run([*self._kubectl, *arguments], input=text, capture_output=True, text=True)
         expect(done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
     def get(self, *arguments: str) -> dict[str, Any]:
-        """Run kubectl get and parse what it prints."""
+        """Run kubectl get and return the parsed object."""
         found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "--output", "json"))
         return found
 
     def rollout(self) -> None:
         """Wait until every replica runs the newest pod template and no other pod is left."""
         self.kubectl("rollout", "status", f"deployment/{RELEASE}", f"--timeout={self.timeout_seconds}s")
-        self.until(lambda: len(self.pods()) == self.replicas(), "old pods are gone")
+        self.wait_until(lambda: len(self.pods()) == self.replicas(), "the old pods are deleted")
 
     def replicas(self) -> int:
-        """How many replicas the Deployment asks for."""
+        """Return the number of replicas in the Deployment's spec."""
         replicas: int = self.get("deployment", RELEASE)["spec"]["replicas"]
         return replicas
 
     def pods(self) -> list[dict[str, Any]]:
-        """The serving pods, stopping ones too."""
+        """Return the serving pods, terminating ones included."""
         items: list[dict[str, Any]] = self.get("pods", "--selector", f"app={RELEASE}")["items"]
         return items
 
-    def until(self, holds: Callable[[], bool], what: str) -> None:
-        """Ask again and again until something holds."""
+    def wait_until(self, condition: Callable[[], bool], description: str) -> None:
+        """Poll the condition until it is true; raise Failed after the timeout."""
         end = time.monotonic() + self.timeout_seconds
-        while not holds():
-            expect(time.monotonic() < end, f"after {self.timeout_seconds} s it is still not so that {what}")
+        while not condition():
+            expect(
+                time.monotonic() < end,
+                f"timed out after {self.timeout_seconds} s waiting until {description}",
+            )
             time.sleep(0.5)
 
     @contextmanager
     def address(self) -> Iterator[str]:
-        """The Service's address on this machine, while the context lasts, through a port-forward."""
+        """Forward a local port to the Service while the context lasts; yields its URL."""
         command = [*self._kubectl, "port-forward", f"service/{RELEASE}-service", ":80"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:

@@ -1,4 +1,4 @@
-"""Constant load from inside the cluster, for the end-to-end run."""
+"""Requests in a loop from inside the cluster, while the end-to-end run restarts the service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STOP = "/tmp/stop"
 
 
 def pod(image: str, url: str) -> dict[str, Any]:
-    """A pod of the service's own image that asks the Service without pause."""
+    """Return a pod with the service's image that sends requests to this URL in a loop."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -47,7 +47,7 @@ def pod(image: str, url: str) -> dict[str, Any]:
 
 
 class Load:
-    """Load while the context lasts; `result` says afterwards what became of every request."""
+    """Send requests while the context lasts; `result` then counts how they ended."""
 
     result: dict[str, Any]
 
@@ -57,12 +57,12 @@ class Load:
 
     def __enter__(self) -> Self:
         self._cluster.kubectl("apply", "--filename", "-", text=json.dumps(self._pod))
-        self._cluster.until(lambda: "asking" in self._logs(), "the load has begun")
+        self._cluster.wait_until(lambda: "started" in self._logs(), "the load pod sends requests")
         return self
 
     def __exit__(self, *failure: object) -> None:
         self._cluster.kubectl("exec", "load", "--", "touch", STOP)
-        self._cluster.until(lambda: "{" in self._logs(), "the load has ended")
+        self._cluster.wait_until(lambda: "{" in self._logs(), "the load pod reports its result")
         self.result = json.loads(self._logs().splitlines()[-1])
         self._cluster.kubectl("delete", "pod", "load")
 

@@ -1,10 +1,10 @@
-"""Asks without pause until a file appears, then prints what became of every request, as JSON.
+"""Send predictions in a loop until a file appears, then print as JSON how the requests ended.
 
     python cluster_load_client.py URL STOP_FILE
 
-Runs inside the cluster, in a pod with the service's image: needs the standard library only. Half of the
-workers open a connection for each request; the others keep theirs, and send a request again, as every
-HTTP client may, if the server closed the idle connection in that very moment.
+Runs in the cluster, in a pod with the service's image, and needs only the standard library. Half of its
+threads open a connection for each request. The others reuse theirs; if the server closes the idle connection
+just when a request is sent, they send it again, as HTTP clients may.
 """
 
 import collections
@@ -20,8 +20,8 @@ BODY = json.dumps({"image": [0.0] * 400 + [1.0] * 20 + [0.0] * 364})
 HEADERS = {"Content-Type": "application/json"}
 
 
-def ask(connection):
-    """One prediction; raises unless it is answered with a 200 and a whole body."""
+def predict(connection):
+    """Send one prediction; return the pod that answered. Raises unless it gets a 200 with a complete body."""
     connection.request("POST", "/predict", BODY, HEADERS)
     response = connection.getresponse()
     answer = json.loads(response.read())
@@ -30,21 +30,21 @@ def ask(connection):
     return response.getheader("X-Served-By", "?")
 
 
-def work(address, stop, keep, seen):
-    """Ask until the stop file is there; `seen` counts what happened."""
+def send_until_stopped(address, stop, keep, seen):
+    """Send predictions until the stop file exists; `seen` counts how they ended."""
     connection = None
     while True:
         reused = connection is not None
         connection = connection or http.client.HTTPConnection(address, timeout=30)
         try:
             try:
-                served_by = ask(connection)
+                served_by = predict(connection)
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 if not reused:
                     raise
                 seen["sent again"] += 1
                 connection = http.client.HTTPConnection(address, timeout=30)
-                served_by = ask(connection)
+                served_by = predict(connection)
             seen[f"pod {served_by}"] += 1
         except Exception as error:
             seen[f"failed {type(error).__name__}: {error}"] += 1
@@ -60,17 +60,17 @@ def work(address, stop, keep, seen):
 
 
 def main():
-    """Work in eight threads and print the sum."""
+    """Send from eight threads and print the sum of their counts."""
     url, stop = sys.argv[1:3]
     address = urlsplit(url).netloc
     counters = [collections.Counter() for _ in range(8)]
     threads = [
-        threading.Thread(target=work, args=(address, stop, index % 2 == 0, seen))
+        threading.Thread(target=send_until_stopped, args=(address, stop, index % 2 == 0, seen))
         for index, seen in enumerate(counters)
     ]
     for thread in threads:
         thread.start()
-    print("asking", flush=True)
+    print("started", flush=True)
     for thread in threads:
         thread.join()
     total = sum(counters, collections.Counter())

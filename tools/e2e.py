@@ -1,14 +1,15 @@
-"""Installs the chart on the current cluster and proves its promises one by one, then removes every trace.
+"""Install the chart on a cluster, check what its README promises, step by step, and remove everything.
 
     python -m tools.e2e --image rust-ml-api:0.1.0
 
-Works on whatever `kubectl config current-context` points at, in a namespace of its own. Needs kubectl, an
-image that the cluster's nodes have or can pull, and nothing else: Helm is in the `helm_python` package.
+Uses the current kubectl context, or --context, and a namespace of its own. Needs kubectl and an image that
+the nodes have or can pull; Helm itself is part of the `helm_python` package.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from pathlib import Path
@@ -25,12 +26,12 @@ from tools.cluster_load import Load
 
 
 def say(sentence: str) -> None:
-    """Tell the reader what has just been proved."""
+    """Print what has just been checked."""
     print(f"  ✓ {sentence}", flush=True)
 
 
 class Run:
-    """The steps, in order. Each proves one thing and says so."""
+    """The steps, in order. Each checks one promise and prints it."""
 
     def __init__(self, cluster: Cluster, *, image: str, weights: Path) -> None:
         self.cluster = cluster
@@ -41,14 +42,14 @@ class Run:
         self.values: dict[str, Any] = {"image": {"repository": repository, "tag": tag}}
 
     def upgrade(self, **changes: Any) -> None:
-        """Helm upgrade with some values changed, and wait for the rollout."""
+        """Run helm upgrade with these values changed, and wait for the rollout."""
         self.values |= changes
         timeout = self.cluster.timeout_seconds
         self.cluster.helm.upgrade(helm.CHART, RELEASE, self.values, wait="watcher", timeout=timeout)
         self.cluster.rollout()
 
     def install(self) -> None:
-        """Install and wait."""
+        """Run helm install and wait for the rollout."""
         began = time.monotonic()
         self.cluster.helm.install(
             helm.CHART, RELEASE, self.values, wait="watcher", timeout=self.cluster.timeout_seconds
@@ -62,26 +63,28 @@ class Run:
     def test(self) -> None:
         """Run `helm test`."""
         result = self.cluster.helm.test(RELEASE, timeout=self.cluster.timeout_seconds, logs=True)
-        lines = [line for line in str(result.get("logs", "")).splitlines() if "digits are right" in line]
+        lines = re.findall(r"(?m)^.*\d+ of \d+.*$", str(result.get("logs", "")))
         say(f"helm test: {lines[-1] if lines else 'passed'}")
 
     def predict(self) -> None:
-        """Post digits through a port-forward."""
+        """Post digits through kubectl port-forward."""
         with self.cluster.address() as url:
             answer = requests.get(f"{url}/healthz", timeout=10)
-            expect((answer.status_code, answer.text.strip()) == (200, "OK"), f"/healthz said {answer.text!r}")
+            healthy = (answer.status_code, answer.text.strip()) == (200, "OK")
+            expect(healthy, f"/healthz answered {answer.status_code}: {answer.text!r}")
             digits = [smoke.predict(url, image) for image in self.cases.images]
         expect(digits == self.cases.labels.tolist(), f"expected {self.cases.labels.tolist()}, got {digits}")
-        say(f"kubectl port-forward: {len(digits)} real digits are right")
+        say(f"kubectl port-forward: {len(digits)} digits predicted correctly")
 
     def scale(self) -> None:
         """Upgrade to five replicas."""
         self.upgrade(replicaCount=5)
-        expect(len(self.cluster.pods()) == 5, "the fifth pod is missing")
+        pods = len(self.cluster.pods())
+        expect(pods == 5, f"expected 5 pods, found {pods}")
         say("helm upgrade --set replicaCount=5: 5 replicas ready")
 
     def restart_under_load(self) -> None:
-        """Replace every pod while a pod of its own asks without pause; nothing may fail."""
+        """Replace every pod while another pod sends requests in a loop; none may fail."""
         before = {pod["metadata"]["name"] for pod in self.cluster.pods()}
         with Load(self.cluster, self.image, f"http://{RELEASE}-service") as load:
             self.cluster.kubectl("rollout", "restart", f"deployment/{RELEASE}")
@@ -98,18 +101,19 @@ class Run:
         say(f"rolling restart of 5 pods: {result['sent']} requests, 0 failed, {again} sent again")
 
     def autoscale(self) -> None:
-        """Switch the autoscaler on, and off again."""
+        """Enable the autoscaler, then disable it."""
         self.upgrade(autoscaling={"enabled": True, "minReplicas": 2, "maxReplicas": 5})
         hpa = self.cluster.get("hpa", f"{RELEASE}-hpa")
-        expect((hpa["spec"]["minReplicas"], hpa["spec"]["maxReplicas"]) == (2, 5), "the limits are others")
+        low, high = hpa["spec"]["minReplicas"], hpa["spec"]["maxReplicas"]
+        expect((low, high) == (2, 5), f"expected 2 to 5 replicas, found {low} to {high}")
         metrics = {each["resource"]["name"] for each in hpa["spec"]["metrics"]}
-        expect(metrics == {"cpu", "memory"}, f"it scales on {metrics}")
-        self.cluster.until(
+        expect(metrics == {"cpu", "memory"}, f"expected the metrics cpu and memory, found {metrics}")
+        self.cluster.wait_until(
             lambda: self._condition("AbleToScale") == "True", "the autoscaler finds the Deployment"
         )
         active = self._condition("ScalingActive") == "True"
         seen = (
-            "reads CPU and memory" if active else "finds the Deployment (no metrics-server here to read from)"
+            "reads CPU and memory" if active else "finds the Deployment, but no metrics (no metrics-server?)"
         )
         self.upgrade(autoscaling={"enabled": False}, replicaCount=2)
         say(f"autoscaler: {RELEASE}-hpa {seen}")
@@ -118,23 +122,23 @@ class Run:
         conditions = self.cluster.get("hpa", f"{RELEASE}-hpa").get("status", {}).get("conditions", [])
         return next((str(each["status"]) for each in conditions if each["type"] == kind), "")
 
-    def swap_weights(self) -> None:
+    def replace_weights(self) -> None:
         """Serve weights from a ConfigMap, then roll back."""
         self.cluster.kubectl("create", "configmap", "weights-2", f"--from-file=mnist_cnn.pt={self.weights}")
         model = {"existingConfigMap": "weights-2", "version": "2"}
         self.upgrade(model=model)
-        expect(self._model_annotation("version") == "2", "the pods do not say that they serve version 2")
+        expect(self._model_annotation("version") == "2", "the pod annotation model-version is not 2")
         self.test()
-        say("helm upgrade --set model.existingConfigMap=weights-2: the pods serve the ConfigMap's weights")
+        say("helm upgrade --set model.existingConfigMap=weights-2: pods serve the weights of the ConfigMap")
         self.cluster.helm.rollback(RELEASE, wait="watcher", timeout=self.cluster.timeout_seconds)
         self.cluster.rollout()
         del self.values["model"]
         expect(self._model_annotation("source").startswith("image "), "the pods still serve the ConfigMap")
         self.predict()
-        say("helm rollback: the pods serve the weights of the image again")
+        say("helm rollback: pods serve the weights of the image")
 
     def refuse_broken_weights(self) -> None:
-        """Roll out weights that cannot be served: the pods before them must go on answering."""
+        """Roll out broken weights: the new pod must not become ready, and the old pods must go on serving."""
         self.cluster.kubectl("create", "configmap", "broken", "--from-literal=mnist_cnn.pt=rubbish")
         before = {pod["metadata"]["name"] for pod in self.cluster.pods()}
         values = self.values | {"model": {"existingConfigMap": "broken", "version": "broken"}}
@@ -146,29 +150,30 @@ class Run:
             expect(not any(status["ready"] for status in statuses), "a pod with broken weights became ready")
             return any(status["restartCount"] > 0 for status in statuses)
 
-        self.cluster.until(restarted, "a pod refuses the broken weights")
+        self.cluster.wait_until(restarted, "the pod with broken weights restarts")
         names = {pod["metadata"]["name"] for pod in self.cluster.pods()}
-        expect(before <= names, f"pods with good weights are gone: {before - names}")
+        expect(before <= names, f"pods with good weights were deleted: {before - names}")
         self.predict()
         self.cluster.helm.rollback(RELEASE, wait="watcher", timeout=self.cluster.timeout_seconds)
         self.cluster.rollout()
         say(
-            "broken weights: the new pod never became ready, the old ones served on; helm rollback cleared it"
+            "broken weights: the new pod never became ready, the old pods went on serving;"
+            " helm rollback removed the new pod"
         )
 
     def _model_annotation(self, name: str) -> str:
         annotations = [pod["metadata"]["annotations"] for pod in self.cluster.pods()]
         found = {each.get(f"rust-ml-api/model-{name}", "") for each in annotations}
-        expect(len(found) == 1, f"the pods differ: {found}")
+        expect(len(found) == 1, f"the pods have different annotations: {found}")
         return found.pop()
 
     def uninstall(self) -> None:
-        """Uninstall; nothing of the release may be left."""
+        """Run helm uninstall; no object of the release may remain."""
         self.cluster.helm.uninstall(RELEASE, wait="watcher", timeout=self.cluster.timeout_seconds)
         self.cluster.kubectl("delete", "configmap", "weights-2", "broken")
         kinds = "deployments,replicasets,pods,services,hpa,pdb,serviceaccounts,configmaps,secrets,jobs"
 
-        def left() -> list[str]:
+        def remaining() -> list[str]:
             names = self.cluster.kubectl("get", kinds, "--output", "name", "--ignore-not-found").split()
             given = {
                 "serviceaccount/default",
@@ -177,17 +182,17 @@ class Run:
             }
             return [name for name in names if name not in given]
 
-        self.cluster.until(lambda: not left(), "nothing is left")
-        say("helm uninstall: nothing is left")
+        self.cluster.wait_until(lambda: not remaining(), "every object is deleted")
+        say("helm uninstall: no object remains")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run all steps; the exit status is 0 only if every one held."""
+    """Run all steps; the exit status is 0 only if every check passed."""
     parser = argparse.ArgumentParser(prog="python -m tools.e2e", description=__doc__.split("\n")[0])
     parser.add_argument("--image", required=True, help="image that the nodes have or can pull, with its tag")
-    parser.add_argument("--weights", type=Path, default=BUNDLED_MODEL, help="weights file to swap in")
+    parser.add_argument("--weights", type=Path, default=BUNDLED_MODEL, help="weights file for the ConfigMap")
     parser.add_argument(
-        "--namespace", default="rust-ml-api-e2e", help="made for the run and deleted after it"
+        "--namespace", default="rust-ml-api-e2e", help="created for the run and deleted after it"
     )
     parser.add_argument("--context", help="kubectl context; the current one by default")
     parser.add_argument("--timeout", type=int, default=300, metavar="SECONDS", help="for each step")
@@ -195,12 +200,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     cluster = Cluster(namespace=options.namespace, context=options.context, timeout_seconds=options.timeout)
     cluster.kubectl("create", "namespace", options.namespace)
-    # The strictest standard: pods that do not meet it are refused.
+    # The API server then rejects pods that do not meet the standard.
     cluster.kubectl("label", "namespace", options.namespace, "pod-security.kubernetes.io/enforce=restricted")
     try:
         run = Run(cluster, image=options.image, weights=options.weights)
         print(
-            f"{options.image} in namespace {options.namespace}, held to the restricted standard:", flush=True
+            f"{options.image} in namespace {options.namespace}, which enforces the restricted standard:",
+            flush=True,
         )
         for step in (
             run.install,
@@ -209,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
             run.scale,
             run.restart_under_load,
             run.autoscale,
-            run.swap_weights,
+            run.replace_weights,
             run.refuse_broken_weights,
             run.uninstall,
         ):
@@ -220,7 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     finally:
         cluster.kubectl("delete", "namespace", options.namespace)
-        say("the namespace is gone")
+        say("namespace deleted")
     return 0
 
 

@@ -1,11 +1,11 @@
-"""Helm without its binary: renders, checks, packages and documents the chart.
+"""Lint, render, package and document the chart, without the helm binary.
 
     python -m tools.helm lint charts/rust-ml-api --strict
     python -m tools.helm manifests build
     python -m tools.helm package dist
     python -m tools.helm docs
 
-The same functions serve the tests, so what they assert on is what `make manifests` writes.
+The tests use the same functions, so they check what `make manifests` writes.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def render_files(
     kube_version: str = NEWEST,
     strict: bool = True,
 ) -> dict[str, str]:
-    """Template file → rendered text, for one release on one version of Kubernetes.
+    """Return template file → rendered text, for one release on one version of Kubernetes.
 
-    Strict rendering, unlike an installation, also fails where a template reads a value that does not exist.
+    Strict rendering, unlike an installation, also fails if a template reads a value that does not exist.
 
     Raises:
-        helm_python.HelmError: the schema or a template refuses the values; the message says why.
+        helm_python.HelmError: the schema or a template rejects the values; the message says why.
     """
     options = {"name": name, "namespace": namespace, "kube_version": f"v{kube_version}", "strict": strict}
     with helm_python.Chart.load(CHART) as chart:
@@ -57,26 +57,26 @@ def render_files(
 
 
 def render(values: Object | None = None, **options: Any) -> list[Object]:
-    """Every object of one release, hooks included, parsed."""
+    """Return every object of one release, hooks included, parsed."""
     files = render_files(values, **options)
     documents = [text for file, text in sorted(files.items()) if file.endswith(".yaml")]
     return [found for text in documents for found in yaml.safe_load_all(text) if found]
 
 
 def find(objects: list[Object], kind: str) -> Object:
-    """The one object of this kind."""
+    """Return the only object of this kind."""
     [found] = [each for each in objects if each["kind"] == kind]
     return found
 
 
 def read_values(file: Path) -> Object:
-    """The values in a YAML file."""
+    """Return the values in a YAML file."""
     values: Object = yaml.safe_load(file.read_text()) or {}
     return values
 
 
 def lint(chart: Path, *, strict: bool) -> list[str]:
-    """What Helm's own linter finds, with the default values and with each of the chart's ci/ files."""
+    """Return what `helm lint` finds, with the default values and with each file in the chart's ci/ folder."""
     found = []
     for file in [None, *sorted((chart / "ci").glob("*-values.yaml"))]:
         values = read_values(file) if file else {}
@@ -92,9 +92,9 @@ def lint(chart: Path, *, strict: bool) -> list[str]:
 
 
 def write_manifests(folder: Path) -> list[Path]:
-    """Write deployment.yaml (with all that it needs) and hpa.yaml for `kubectl apply -f`."""
+    """Write deployment.yaml (with the objects it needs) and hpa.yaml for `kubectl apply -f`."""
     everything = render({"autoscaling": {"enabled": True}})
-    # Nobody asks the cluster for its version here, so the oldest has to understand every field.
+    # The cluster's version is unknown here, so every field must be valid on the oldest one.
     plain = render(kube_version=OLDEST)
     parts = {
         "deployment.yaml": [each for each in plain if "helm.sh/hook" not in _annotations(each)],
@@ -116,7 +116,7 @@ def _annotations(each: Object) -> Object:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit status is 1 where it found something wrong."""
+    """Run one command; the exit status is 1 if it found a problem."""
     parser = argparse.ArgumentParser(prog="python -m tools.helm", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("lint", help="check the chart")
@@ -131,7 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     if options.command == "lint":
         found = lint(options.chart, strict=options.strict)
-        print("\n".join(found) or f"{options.chart}: nothing to complain about")
+        print("\n".join(found) or f"{options.chart}: no problems found")
         return 1 if found else 0
     if options.command == "manifests":
         print(*write_manifests(options.folder), sep="\n")

@@ -1,4 +1,4 @@
-"""The load of the end-to-end run, without a cluster: it must notice what it is there to notice."""
+"""The load of the end-to-end run, without a cluster: it counts every request and every failure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import kubernetes_validate
 from tools import cluster_load, helm
 
 
-def ask(url, stop):
-    """Start the client as its pod would, and wait until it asks."""
+def start(url, stop):
+    """Start the client as its pod does, and wait until it sends requests."""
     command = [sys.executable, str(cluster_load.SCRIPT), url, str(stop)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "asking\n"
+    assert process.stdout.readline() == "started\n"
     return process
 
 
@@ -25,8 +25,8 @@ def result(process, stop):
     return json.loads(said)
 
 
-def test_load_counts_what_was_answered(live_server, tmp_path):
-    process = ask(live_server.url, tmp_path / "stop")
+def test_load_counts_the_answered_requests(live_server, tmp_path):
+    process = start(live_server.url, tmp_path / "stop")
 
     found = result(process, tmp_path / "stop")
 
@@ -35,7 +35,7 @@ def test_load_counts_what_was_answered(live_server, tmp_path):
 
 
 def test_load_counts_every_failure(free_tcp_port, tmp_path):
-    process = ask(f"http://127.0.0.1:{free_tcp_port}", tmp_path / "stop")
+    process = start(f"http://127.0.0.1:{free_tcp_port}", tmp_path / "stop")
 
     found = result(process, tmp_path / "stop")
 
