@@ -1,4 +1,4 @@
-"""The Deployment: how its pods start, run, stop and are replaced, and the settings that they get."""
+"""The Deployment: its rollout, probes, shutdown and resources, and the settings of its pods."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_autoscaled_deployment_has_no_replica_count(values):
     assert deployment()["spec"]["replicas"] == 2
 
 
-def test_a_rolling_update_takes_no_pod_away_before_its_successor_is_ready():
+def test_a_rolling_update_removes_an_old_pod_only_after_a_new_one_is_ready():
     strategy = deployment()["spec"]["strategy"]
 
     assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
@@ -49,16 +49,16 @@ def test_a_rolling_update_takes_no_pod_away_before_its_successor_is_ready():
     ("version", "hook"),
     [("1.28.0", {"exec": {"command": ["sleep", "5"]}}), ("1.30.0", {"sleep": {"seconds": 5}})],
 )
-def test_the_pause_before_stopping_uses_the_sleep_action_where_it_exists(version, hook):
+def test_the_pre_stop_hook_uses_the_sleep_action_from_kubernetes_1_30(version, hook):
     assert container(kube_version=version)["lifecycle"]["preStop"] == hook
 
 
-def test_the_pause_before_stopping_can_be_left_out():
+def test_no_pre_stop_pause_means_no_hook():
     assert "lifecycle" not in container({"preStopSleepSeconds": 0})
 
 
 @ci_values
-def test_pods_get_longer_to_stop_than_pause_and_drain_take(file):
+def test_the_grace_period_is_longer_than_pause_and_drain(file):
     values = helm.read_values(file)
     pod = deployment(values)["spec"]["template"]["spec"]
     pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -66,7 +66,7 @@ def test_pods_get_longer_to_stop_than_pause_and_drain_take(file):
     assert pod["terminationGracePeriodSeconds"] > pause + int(env(values)["SHUTDOWN_TIMEOUT_SECONDS"])
 
 
-def test_all_three_probes_ask_healthz_on_the_named_port():
+def test_all_three_probes_get_healthz_on_the_named_port():
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container()[probe]["httpGet"] == {"path": "/healthz", "port": "http"}
 
@@ -80,7 +80,7 @@ def test_the_number_of_threads_comes_from_the_cpu_limit_unless_it_is_set():
     assert "CPU_LIMIT" not in env({"resources": {"limits": {"cpu": None}}}, strict=False)
 
 
-def test_an_idle_pod_leaves_the_autoscalers_memory_target_alone():
+def test_an_idle_pod_stays_below_the_autoscalers_memory_target():
     comments = {
         value.path: value.comment for value in chart_docs.values((helm.CHART / "values.yaml").read_text())
     }
@@ -126,12 +126,12 @@ def test_the_service_accepts_the_environment_that_the_chart_gives_it(file):
     assert settings.port == 3000
 
 
-def test_large_numbers_reach_the_service_as_digits():
+def test_large_numbers_are_not_written_in_scientific_notation():
     assert env({"settings": {"maxBodyBytes": 16777216}})["MAX_BODY_BYTES"] == "16777216"
     assert env({"settings": {"queueTimeoutSeconds": 0.5}})["QUEUE_TIMEOUT_SECONDS"] == "0.5"
 
 
-def test_the_image_is_the_release_unless_a_tag_or_digest_is_given():
+def test_the_image_tag_is_the_app_version_unless_a_tag_or_digest_is_set():
     digest = "sha256:" + "a" * 64
 
     assert container()["image"] == f"rust-ml-api:{service.__version__}"
@@ -139,7 +139,7 @@ def test_the_image_is_the_release_unless_a_tag_or_digest_is_given():
     assert container({"image": {"tag": "dev", "digest": digest}})["image"] == f"rust-ml-api@{digest}"
 
 
-def test_pods_spread_over_nodes_and_each_update_spreads_anew():
+def test_pods_spread_over_nodes_within_each_revision():
     [constraint] = deployment()["spec"]["template"]["spec"]["topologySpreadConstraints"]
 
     assert constraint["labelSelector"]["matchLabels"] == deployment()["spec"]["selector"]["matchLabels"]

@@ -1,4 +1,4 @@
-"""What the Dockerfile promises, as far as it can be read without building it."""
+"""The Dockerfile, as far as it can be checked without a build."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stages():
     return found
 
 
-def test_the_serving_image_is_what_a_plain_build_makes(stages):
+def test_docker_build_without_a_target_builds_the_serving_image(stages):
     assert list(stages)[-1] == "serve"
     assert {"serve", "training"} <= set(stages)
 
@@ -62,7 +62,7 @@ def test_the_serving_image_holds_no_training_code_and_no_build_tools(stages):
     assert "apt-get" not in DOCKERFILE
 
 
-def test_everything_that_the_build_copies_is_sent_to_it():
+def test_everything_that_the_dockerfile_copies_is_in_the_build_context():
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     sources = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", DOCKERFILE)
 

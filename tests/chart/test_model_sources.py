@@ -1,4 +1,4 @@
-"""Where the weights come from: the mounts, and the scripts that fetch them or wait for them, run for real."""
+"""Where the weights come from: the mounts, and the scripts of the init containers, which are really run."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def model_volume(values):
     return volume
 
 
-def test_the_image_serves_its_own_weights_unless_told_otherwise():
+def test_the_pods_serve_the_weights_of_the_image_by_default():
     assert "MODEL_PATH" not in environment({})
     assert [each["name"] for each in pod({})["spec"]["volumes"]] == ["tmp"]
     assert pod({})["metadata"]["annotations"]["rust-ml-api/model-source"] == "image rust-ml-api:0.1.0"
 
 
-def test_a_config_map_is_mounted_whole_so_that_its_updates_arrive():
+def test_a_config_map_is_mounted_as_a_folder_so_that_kubernetes_updates_it():
     values = helm.read_values(helm.CHART / "ci" / "model-configmap-values.yaml")
     [mount] = [
         each for each in pod(values)["spec"]["containers"][0]["volumeMounts"] if each["name"] == "model"
@@ -53,7 +53,7 @@ def test_a_config_map_is_mounted_whole_so_that_its_updates_arrive():
     )
 
 
-def test_a_claim_may_hold_the_file_in_a_folder():
+def test_the_file_may_be_in_a_folder_of_the_claim():
     values = helm.read_values(helm.CHART / "ci" / "model-claim-values.yaml")
 
     assert model_volume(values)["persistentVolumeClaim"] == {"claimName": "weights"}
@@ -61,7 +61,7 @@ def test_a_claim_may_hold_the_file_in_a_folder():
     assert "initContainers" not in pod(values)["spec"]
 
 
-def test_other_weights_are_a_rollout_and_the_same_weights_are_none():
+def test_a_different_version_starts_a_rollout_and_the_same_version_does_not():
     def template(version):
         return pod({"model": {"existingConfigMap": "weights", "version": version}})
 
@@ -88,7 +88,7 @@ def test_pods_wait_for_the_weights_that_the_job_writes():
     assert wait["args"] == ["/models/mnist_cnn.pt"]
 
 
-def test_a_different_training_gets_a_job_of_a_different_name():
+def test_different_training_arguments_give_the_job_a_different_name():
     def name(epochs):
         values = {
             "model": {"existingClaim": "w"},
@@ -124,7 +124,7 @@ def init_container(values, path):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_weights_are_fetched_and_checked(web, tmp_path):
+def test_weights_are_downloaded_and_checked(web, tmp_path):
     sha256 = hashlib.sha256(b"weights").hexdigest()
     values = {"model": {"url": f"{web}/model.pt", "sha256": sha256}}
 
@@ -144,7 +144,7 @@ def test_weights_are_fetched_and_checked(web, tmp_path):
         ("nothing.pt", "", "HTTP Error 404: File not found"),
     ],
 )
-def test_other_files_than_the_pinned_one_are_refused(web, tmp_path, file, sha256, message):
+def test_a_missing_file_or_a_wrong_checksum_is_refused(web, tmp_path, file, sha256, message):
     process = init_container({"model": {"url": f"{web}/{file}", "sha256": sha256}}, tmp_path / "model.pt")
     _, said = process.communicate(timeout=60)
 
@@ -153,7 +153,7 @@ def test_other_files_than_the_pinned_one_are_refused(web, tmp_path, file, sha256
     assert list(tmp_path.iterdir()) == []
 
 
-def test_waiting_ends_when_the_file_is_there(tmp_path):
+def test_the_init_container_waits_until_the_file_exists(tmp_path):
     values = {"model": {"existingClaim": "weights"}, "training": {"enabled": True}}
     process = init_container(values, tmp_path / "model.pt")
     assert process.stdout.readline() == f"waiting for {tmp_path}/model.pt\n"

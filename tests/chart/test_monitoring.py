@@ -1,4 +1,4 @@
-"""What watches the service asks only for metrics that it exports."""
+"""Dashboard, alerts and scaling queries use only metrics that a running service exports."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def objects():
 
 
 def metric_names(expression):
-    """The metrics in a PromQL expression: its words, less strings, matchers, durations and functions."""
+    """Return the metrics in a PromQL expression: no strings, matchers, durations or functions."""
     bare = re.sub(r'"[^"]*"', "", expression)
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\bby \([^)]*\)", " ", bare)
     return set(re.findall(r"\b[a-z_]{2,}\b", bare)) - WORDS
 
 
 def exported(url):
-    """Metric name → the labels of its samples, for everything that the service exports."""
+    """Return metric name → labels of its samples, for everything that the service exports."""
     requests.post(f"{url}/predict", json={"image": [0.0] * 784}, timeout=10)
     text = requests.get(f"{url}/metrics", timeout=10).text
-    # A counter that has counted nothing yet has a type and no samples.
+    # A counter with labels has a type but no samples until it is first incremented.
     found = {name: set() for name in re.findall(r"(?m)^# TYPE (\w+) \w+$", text)}
     for name, labels in re.findall(r"(?m)^(\w+)(?:\{(.*)\})? ", text):
         found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
@@ -54,7 +54,7 @@ def test_metric_names_are_found_in_an_expression():
     assert metric_names(expression) == {"a_bucket", "d_e"}
 
 
-def test_every_panel_asks_for_metrics_that_the_service_exports(objects, live_server):
+def test_every_panel_queries_metrics_that_the_service_exports(objects, live_server):
     known = exported(live_server.url)
     _, board = dashboard(objects)
     panels = [panel for panel in board["panels"] if panel["type"] != "row"]
@@ -67,18 +67,18 @@ def test_every_panel_asks_for_metrics_that_the_service_exports(objects, live_ser
             assert names <= set(known), panel["title"]
             for by in re.findall(r"by \(([^)]*)\)", target["expr"]):
                 labels = set.union(*(known[name] for name in names))
-                # Prometheus itself adds the pod.
+                # Prometheus adds the label pod itself.
                 assert not labels or set(by.split(", ")) <= labels | {"pod"}, panel["title"]
 
 
-def test_every_alert_asks_for_metrics_that_the_service_exports(objects, live_server):
+def test_every_alert_queries_metrics_that_the_service_exports(objects, live_server):
     known = exported(live_server.url)
 
     for rule in rules(objects):
         assert metric_names(rule["expr"]) <= set(known) | FROM_ELSEWHERE, rule["alert"]
 
 
-def test_the_scaled_objects_query_asks_for_a_metric_that_the_service_exports(live_server):
+def test_the_scaled_object_queries_a_metric_that_the_service_exports(live_server):
     scaled = helm.find(helm.render(helm.read_values(helm.CHART / "ci" / "keda-values.yaml")), "ScaledObject")
     queries = [
         each["metadata"]["query"] for each in scaled["spec"]["triggers"] if each["type"] == "prometheus"
@@ -88,7 +88,7 @@ def test_the_scaled_objects_query_asks_for_a_metric_that_the_service_exports(liv
     assert "inference_queue_depth" in exported(live_server.url)
 
 
-def test_alerts_cover_what_can_go_wrong(objects):
+def test_the_alerts_are_complete_and_described(objects):
     alerts = {rule["alert"]: rule for rule in rules(objects)}
 
     assert set(alerts) == {
@@ -110,7 +110,7 @@ def test_alerts_cover_what_can_go_wrong(objects):
             assert rule["annotations"].keys() == {"summary", "description"}
 
 
-def test_every_braces_pair_and_bracket_closes(objects):
+def test_every_bracket_in_an_expression_is_closed(objects):
     _, board = dashboard(objects)
     expressions = [rule["expr"] for rule in rules(objects)]
     expressions += [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]

@@ -1,4 +1,4 @@
-"""The optional parts, field by field; custom resources have no schema here that would check them."""
+"""Optional objects and fields, one by one, as no schema here checks the custom resources among them."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_autoscaler_takes_any_metric():
     ]
 
 
-def test_a_load_balancer_can_be_limited():
+def test_a_load_balancer_can_be_restricted_to_client_addresses():
     spec = helm.find(objects("load-balancer"), "Service")["spec"]
 
     assert (
@@ -120,7 +120,7 @@ def test_a_load_balancer_can_be_limited():
     assert spec["ports"][0]["nodePort"] == 30080
 
 
-def test_everything_that_can_be_added_to_a_pod_arrives_there():
+def test_every_addition_to_a_pod_is_rendered():
     deployment = helm.find(objects("everything"), "Deployment")
     template = deployment["spec"]["template"]
     pod, container = template["spec"], template["spec"]["containers"][0]
@@ -162,7 +162,7 @@ def test_api_keys_come_from_a_secret():
     ("version", "written"),
     [("1.30.0", None), ("1.31.0", "PreferClose"), ("1.33.0", "PreferClose"), ("1.34.0", "PreferSameZone")],
 )
-def test_traffic_distribution_has_the_name_that_the_cluster_knows(version, written):
+def test_traffic_distribution_has_the_name_of_the_clusters_version(version, written):
     objects = helm.render({"service": {"trafficDistribution": "PreferSameZone"}}, kube_version=version)
 
     assert helm.find(objects, "Service")["spec"].get("trafficDistribution") == written

@@ -20,7 +20,7 @@ ALLOWED_VOLUMES = {
 
 
 def pods(file):
-    """The pod specs of a release: of its Deployment, its Job and its test."""
+    """Yield the pod specs of a release: of its Deployment, its Job and its test."""
     for each in helm.render(helm.read_values(file)):
         if each["kind"] == "Pod":
             yield each["spec"]
@@ -33,7 +33,7 @@ def containers(pod):
 
 
 @ci_values
-def test_no_pod_shares_anything_with_its_node(file):
+def test_no_pod_uses_its_nodes_namespaces_ports_or_paths(file):
     for pod in pods(file):
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
         for volume in pod.get("volumes", []):
@@ -59,7 +59,7 @@ def test_every_pod_runs_as_an_unprivileged_numeric_user_and_group(file):
 
 
 @ci_values
-def test_no_container_can_gain_rights_or_write_to_its_image(file):
+def test_no_container_can_gain_privileges_or_write_to_its_root_file_system(file):
     for pod in pods(file):
         for container in containers(pod):
             context = container["securityContext"]
@@ -70,7 +70,7 @@ def test_no_container_can_gain_rights_or_write_to_its_image(file):
 
 
 @ci_values
-def test_no_pod_holds_a_token_for_the_kubernetes_api(file):
+def test_no_pod_mounts_a_service_account_token(file):
     for pod in pods(file):
         assert pod["automountServiceAccountToken"] is False
         assert pod["enableServiceLinks"] is False
@@ -99,7 +99,7 @@ def policy(file):
     return helm.find(helm.render(helm.read_values(helm.CHART / "ci" / file)), "NetworkPolicy")["spec"]
 
 
-def test_a_network_policy_lets_only_named_callers_in_and_nothing_but_what_is_asked_for_out():
+def test_a_network_policy_allows_only_the_configured_ingress_and_egress():
     spec = policy("locked-down-values.yaml")
 
     assert spec["policyTypes"] == ["Ingress", "Egress"]
@@ -117,13 +117,13 @@ def test_a_network_policy_lets_only_named_callers_in_and_nothing_but_what_is_ask
     ]
 
 
-def test_the_network_policy_knows_the_pod_of_helm_test():
+def test_the_network_policy_selects_the_pod_of_helm_test():
     labels = helm.find(helm.render(), "Pod")["metadata"]["labels"]
 
     assert TEST_POD.items() <= labels.items()
 
 
-def test_a_network_policy_lets_nothing_out_by_default():
+def test_a_network_policy_allows_no_egress_by_default():
     policies = helm.find(helm.render({"networkPolicy": {"enabled": True}}), "NetworkPolicy")
 
     assert policies["spec"]["egress"] == []
@@ -133,7 +133,7 @@ def test_a_network_policy_lets_nothing_out_by_default():
     ("url", "port"),
     [("https://a.example/m.pt", 443), ("http://a.example/m.pt", 80), ("http://a.example:81/m", 81)],
 )
-def test_a_network_policy_lets_the_weights_be_fetched(url, port):
+def test_a_network_policy_allows_the_download_of_the_weights(url, port):
     values = {"networkPolicy": {"enabled": True}, "model": {"url": url}}
 
     [rule] = helm.find(helm.render(values), "NetworkPolicy")["spec"]["egress"]

@@ -1,4 +1,4 @@
-"""Mistakes end an installation with a sentence: a rejected case for each rule and each check."""
+"""Wrong values stop an installation with a sentence: one case for each rule of the schema and each check."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from tools import helm
 
 
-def refusal(values: dict[str, Any]) -> str:
-    """What Helm says when it refuses these values."""
-    with pytest.raises(helm_python.HelmError) as refused:
+def rejection(values: dict[str, Any]) -> str:
+    """Return what Helm says when it rejects these values."""
+    with pytest.raises(helm_python.HelmError) as rejected:
         helm.render(values)
-    return str(refused.value)
+    return str(rejected.value)
 
 
 @pytest.mark.parametrize(
@@ -116,15 +116,15 @@ def refusal(values: dict[str, Any]) -> str:
         ),
     ],
 )
-def test_values_that_contradict_each_other_are_refused_with_a_sentence(values, sentence):
-    said = " ".join(refusal(values).split())
+def test_contradicting_values_are_rejected_with_a_sentence(values, sentence):
+    said = " ".join(rejection(values).split())
 
     assert sentence in said
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, "auto"])
-def test_a_number_of_workers_is_refused_with_what_to_set_instead(workers):
-    said = refusal({"settings": {"workers": workers}})
+def test_a_number_of_workers_is_rejected_with_what_to_set_instead(workers):
+    said = rejection({"settings": {"workers": workers}})
 
     assert (
         f"settings.workers is {workers}, but this setting no longer exists: each pod runs one process."
@@ -331,20 +331,20 @@ def test_the_empty_default_of_workers_is_ignored(workers):
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
 )
-def test_a_wrong_value_is_refused_by_its_name(values, said):
-    assert said in refusal(values)
+def test_a_wrong_value_is_rejected_by_name(values, said):
+    assert said in rejection(values)
 
 
-def test_every_property_of_the_schema_has_a_refused_case():
+def test_every_property_of_the_schema_has_a_rejected_case():
     schema = json.loads((helm.CHART / "values.schema.json").read_text())
-    [mark] = test_a_wrong_value_is_refused_by_its_name.pytestmark
+    [mark] = test_a_wrong_value_is_rejected_by_name.pytestmark
     refused = {top for values, _ in mark.args[1] for top in values}
 
     # Helm itself fills `global` in, and it takes any object.
     assert set(schema["properties"]) - {"global"} <= refused
 
 
-def test_every_object_in_the_schema_refuses_unknown_keys():
+def test_every_object_in_the_schema_rejects_unknown_keys():
     def objects(node: Any) -> Any:
         if isinstance(node, dict):
             if "properties" in node:

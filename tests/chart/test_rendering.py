@@ -1,4 +1,4 @@
-"""A release as a whole: its objects fit the oldest and newest Kubernetes, their names, how they meet."""
+"""The release as a whole: valid objects on the oldest and newest Kubernetes, names, labels and selectors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_every_object_fits_the_schema_of_its_kind(file, version):
             assert kubernetes_validate.validate(each, version, strict=True) == version.rsplit(".", 1)[0]
 
 
-def test_helm_finds_nothing_to_complain_about():
+def test_helm_lint_finds_no_problems():
     assert helm.lint(helm.CHART, strict=True) == []
 
 
@@ -130,17 +130,17 @@ def test_chart_and_service_have_the_same_version():
     ],
     ids=str,
 )
-def test_a_disruption_budget_is_made_only_where_it_cannot_block_a_drain(values, made):
+def test_a_disruption_budget_is_created_only_if_it_cannot_block_a_drain(values, made):
     assert (("PodDisruptionBudget", "rust-ml-api") in names(values)) is made
 
 
-def test_the_chart_needs_no_custom_resource_unless_asked():
+def test_the_default_release_has_no_custom_resources():
     kinds = {kind for kind, _ in names()}
 
     assert not kinds & CUSTOM
 
 
-def test_manifests_hold_what_the_chart_installs_without_traces_of_helm(tmp_path):
+def test_manifests_contain_the_objects_of_the_chart_without_helms_labels(tmp_path):
     written = helm.write_manifests(tmp_path / "build")
 
     objects = {file.name: list(yaml.safe_load_all(file.read_text())) for file in written}
@@ -153,7 +153,7 @@ def test_manifests_hold_what_the_chart_installs_without_traces_of_helm(tmp_path)
         assert "Helm" not in str(each["metadata"])
 
 
-def test_the_package_holds_the_chart_and_nothing_else(tmp_path, capsys):
+def test_the_package_contains_the_chart_and_nothing_else(tmp_path, capsys):
     assert helm.main(["package", str(tmp_path)]) == 0
 
     [archive] = tmp_path.glob("*.tgz")

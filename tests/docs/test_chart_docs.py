@@ -1,4 +1,4 @@
-"""The chart documents itself: values.yaml is the manual, and the README's table is made from it."""
+"""The chart's documentation: comments in values.yaml, the README's table made from them, and the notes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def test_every_value_has_a_comment():
     assert [value.path for value in chart_docs.values(VALUES) if not value.comment] == []
 
 
-def test_the_readme_is_made_from_the_comments():
+def test_the_readme_is_generated_from_the_comments():
     assert chart_docs.updated(README, VALUES) == README, "run: python -m tools.helm docs"
 
 
-def test_a_value_without_a_comment_is_noticed():
+def test_a_value_without_a_comment_is_found():
     found = {
         value.path: value.comment for value in chart_docs.values("# Why.\na: 1\nb: {c: 2}\n# d e\n# f\ng:\n")
     }
@@ -29,21 +29,21 @@ def test_a_value_without_a_comment_is_noticed():
     assert found == {"a": "Why.", "b": "", "b.c": "", "g": "d e f"}
 
 
-def test_every_value_named_in_the_prose_exists():
+def test_every_value_in_the_readmes_commands_exists():
     paths = {value.path for value in chart_docs.values(VALUES)}
     prose = README.split(chart_docs.START)[0]
 
     assert set(re.findall(r"--set ([A-Za-z.]+)=", prose)) <= paths
 
 
-def test_the_refusal_in_the_prose_is_what_helm_says():
+def test_the_error_in_the_readme_is_what_helm_says():
     [(command, sentence)] = re.findall(r"(?m)^\$ (helm install .*)\n… (.*)$", README)
     [(first, enabled), (second, replicas)] = re.findall(r"--set autoscaling\.(\w+)=(\S+)", command)
 
-    with pytest.raises(helm_python.HelmError) as refused:
+    with pytest.raises(helm_python.HelmError) as rejected:
         helm.render({"autoscaling": {first: enabled == "true", second: int(replicas)}})
 
-    assert sentence in str(refused.value)
+    assert sentence in str(rejected.value)
 
 
 def test_notes_name_the_commands_for_the_chosen_service():
