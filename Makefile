@@ -34,6 +34,10 @@ lint: .venv/.dev  ## Check style, types, the chart and security
 	$(venv)/python -m tools.audit
 	$(venv)/python -m tools.helm lint charts/rust-ml-api --strict
 
+.PHONY: docs  # a folder, too
+docs: .venv/.dev  ## Write the tables that are generated from code: settings
+	$(venv)/python -m tools.settings_docs
+
 train: .venv/.dev  ## Train new weights: make train [DATA=folder] [OUT=folder]
 	$(venv)/python -m training $(if $(DATA),--data $(DATA)) --out $(OUT)
 
