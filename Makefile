@@ -35,8 +35,9 @@ lint: .venv/.dev  ## Check style, types, the chart and security
 	$(venv)/python -m tools.helm lint charts/rust-ml-api --strict
 
 .PHONY: docs  # a folder, too
-docs: .venv/.dev  ## Write the tables that are generated from code: settings
+docs: .venv/.dev  ## Write the tables that are generated: settings, chart values
 	$(venv)/python -m tools.settings_docs
+	$(venv)/python -m tools.helm docs
 
 train: .venv/.dev  ## Train new weights: make train [DATA=folder] [OUT=folder]
 	$(venv)/python -m training $(if $(DATA),--data $(DATA)) --out $(OUT)
