@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.batcher import batch_sizes
-from service.model import Model, configure_torch, load_model
+from service.inference.batching import batch_sizes
+from service.inference.model import Model, configure_torch, load_model
 from service.settings import BUNDLED_MODEL, Settings
 from tests.support.paths import DATA, ROOT
 from tests.support.ports import free_port

@@ -1,4 +1,4 @@
-"""Workers and threads come from the container's CPU limit, not from the node's size."""
+"""Threads come from the container's CPU limit, not from the node's size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from service.cpu import Plan, cpu_limit, plan
+from service.cpu import cpu_limit, plan_threads
 
 
 @pytest.fixture
@@ -49,20 +49,17 @@ def test_cgroup_v1_without_a_quota(big_node, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("limit", "workers", "threads"),
-    [(0.5, 1, 1), (1, 1, 1), (1.5, 1, 1), (2, 2, 1), (3.9, 3, 1), (8, 4, 1), (16, 4, 3), (64, 4, 4)],
+    ("limit", "threads"), [(0.5, 1), (1, 1), (2, 1), (2.9, 1), (3, 2), (4.5, 3), (8, 4), (64, 4)]
 )
-def test_a_worker_for_each_cpu_and_threads_from_what_is_left(limit, workers, threads):
-    assert plan(limit) == Plan(workers, threads, f"CPU_LIMIT: {limit:g} CPUs")
+def test_one_cpu_is_left_to_the_event_loop_and_at_most_four_compute(limit, threads):
+    assert plan_threads(limit) == (threads, f"CPU_LIMIT: {limit:g} CPUs")
 
 
 def test_what_is_given_stands():
-    assert plan(8, workers=1) == Plan(1, 4, "CPU_LIMIT: 8 CPUs")
-    assert plan(8, threads=2) == Plan(4, 2, "CPU_LIMIT: 8 CPUs")
-    assert plan(1, workers=3, threads=2) == Plan(3, 2, "CPU_LIMIT: 1 CPUs")
+    assert plan_threads(8, threads=2) == (2, "CPU_LIMIT: 8 CPUs")
 
 
 def test_the_limit_is_the_containers_where_none_is_given(big_node, tmp_path):
-    (tmp_path / "cpu.max").write_text("200000 100000\n")
+    (tmp_path / "cpu.max").write_text("300000 100000\n")
 
-    assert plan(cgroup_root=tmp_path) == Plan(2, 1, "cgroup v2 cpu.max: 2 CPUs")
+    assert plan_threads(cgroup_root=tmp_path) == (2, "cgroup v2 cpu.max: 3 CPUs")

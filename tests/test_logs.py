@@ -90,13 +90,13 @@ def test_nothing_is_said_of_traces_that_nobody_sent(live_server):
 
 def test_a_terminal_gets_plain_text():
     master, slave = pty.openpty()
-    environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0", "WORKERS": "1"}
+    environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0"}
     with subprocess.Popen(
         [sys.executable, "-m", "service"], stdout=slave, stderr=slave, env=environment
     ) as process:
         os.close(slave)
         text = b""
-        while b"Uvicorn running on" not in text:
+        while b"listening on" not in text:
             text += os.read(master, 4096)
         process.terminate()
     os.close(master)

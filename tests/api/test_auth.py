@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
-from service.auth import LOOK_SECONDS, ApiKeys
+from service.api.auth import CHECK_SECONDS, ApiKeys
 from service.errors import Unauthorized
 from service.settings import InvalidSetting
 from tests.support.http import ZEROS, get, post
@@ -87,7 +87,7 @@ def check(keys, key):
 
 def later(monkeypatch):
     now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + 2 * LOOK_SECONDS)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 2 * CHECK_SECONDS)
 
 
 def test_a_lost_file_leaves_the_keys_as_they_are(keys, monkeypatch):

@@ -27,13 +27,13 @@ def test_a_prediction_is_counted_in_every_metric(start_server, digits):
         "inference_batch_size",
         "inference_duration_seconds",
         "prediction_confidence",
-        "input_mean_ink",
+        "input_mean_pixel",
     ):
         assert moved[(f"{name}_count",)] == 3, name
         assert moved[sample(f"{name}_bucket", le="+Inf")] == 3, name
         assert moved[(f"{name}_sum",)] > 0, name
     assert moved[sample("inference_batch_size_bucket", le="1.0")] == 3
-    assert abs(moved[("input_mean_ink_sum",)] / 3 - digits[0].mean() / 255) < 1e-6
+    assert abs(moved[("input_mean_pixel_sum",)] / 3 - digits[0].mean() / 255) < 1e-6
     assert moved[sample("http_request_duration_seconds_count", route="/predict")] == 3
     assert after[("http_requests_in_flight",)] == 1  # the scrape itself
     assert after[("inference_queue_depth",)] == 0
@@ -53,7 +53,7 @@ def test_a_refusal_is_counted_by_its_reason_and_as_no_prediction(start_server):
         assert figures[sample("requests_rejected_total", reason=reason)] == 1
     assert figures[sample("http_requests_total", route="unknown", method="GET", status="404")] == 1
     assert sum(value for key, value in figures.items() if key[0] == "predictions_total") == 0
-    assert figures[("input_mean_ink_count",)] == 0
+    assert figures[("input_mean_pixel_count",)] == 0
 
 
 def test_the_model_that_serves_is_named(live_server):

@@ -9,9 +9,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from service.app import create_app
-from service.openapi import describe
-from service.page import PAGES, STATIC
+from service.api.app import create_app
+from service.api.openapi import describe
+from service.api.ui import PAGES, STATIC
 from service.settings import Settings
 from tests.support.http import get, post
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from service.codec import encode
-from service.model import Card, Prediction
+from service.api.predict import respond
+from service.inference.card import Card
+from service.inference.prediction import Prediction
 from service.settings import BUNDLED_MODEL
 from tests.support.http import post
 from tests.support.paths import DATA
@@ -83,7 +84,7 @@ def test_a_drawn_block_gets_ten_finite_probabilities(live_server):
 def test_a_prediction_is_encoded_whole():
     probabilities = np.array([0.75, 0.25] + [0.0] * 8, np.float32)
 
-    assert json.loads(encode(Prediction(0, 0.75, probabilities, Card("digits", "v1", {})))) == {
+    assert json.loads(respond(Prediction(0, 0.75, probabilities, Card("digits", "v1", {}))).body) == {
         "digit": 0,
         "confidence": 0.75,
         "probabilities": [0.75, 0.25, 0, 0, 0, 0, 0, 0, 0, 0],

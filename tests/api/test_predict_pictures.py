@@ -9,7 +9,7 @@ import pytest
 import requests
 from PIL import Image
 
-from service.images import read_picture
+from service.inputs.pictures import read_picture
 from tests.support.http import post, problem_of
 from tests.support.pictures import enlarged, png, save
 

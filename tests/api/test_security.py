@@ -9,7 +9,6 @@ import requests
 
 from tests.support.http import ZEROS, get, post, read_answers
 from tests.support.paths import ROOT
-from tools.audit import verdict
 
 ROUTES = ("/", "/docs", "/static/style.css", "/healthz", "/metrics", "/openapi.json", "/v2", "/nowhere")
 KEY = "a-key-that-nobody-may-see"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.page import STATIC
+from service.api.ui import STATIC
 from tests.support.http import get
 
 

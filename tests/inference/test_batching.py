@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.batcher import batch_sizes, plan_batches
+from service.inference.batching import batch_sizes, plan_batches
 
 
 def test_batches_are_padded_by_a_quarter_at_most():

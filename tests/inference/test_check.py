@@ -7,16 +7,16 @@ import json
 import subprocess
 import sys
 
-from service import inspection
+from service.inference import check
 from service.settings import BUNDLED_MODEL
 from tests.support.paths import ROOT
 
 
 def test_inspecting_the_bundled_weights_prints_the_card_the_proof_and_the_times(capsys):
-    assert inspection.main([str(BUNDLED_MODEL)]) == 0
+    assert check.main([str(BUNDLED_MODEL)]) == 0
 
     printed = capsys.readouterr().out
-    card, end = json.JSONDecoder().raw_decode(printed)
+    card, end = json.JSONNumberReader().raw_decode(printed)
     digest, proof, times = printed[end:].strip().splitlines()
     assert card["name"] == "mnist-cnn"
     assert digest == f"sha256: {hashlib.sha256(BUNDLED_MODEL.read_bytes()).hexdigest()}"
@@ -26,14 +26,14 @@ def test_inspecting_the_bundled_weights_prints_the_card_the_proof_and_the_times(
 
 
 def test_inspecting_another_file_than_the_pinned_one_fails(capsys):
-    assert inspection.main([str(BUNDLED_MODEL), "--sha256", "0" * 64]) == 1
+    assert check.main([str(BUNDLED_MODEL), "--sha256", "0" * 64]) == 1
 
     assert capsys.readouterr().err.endswith(f", but {'0' * 64} is pinned\n")
 
 
 def test_the_command_fails_with_one_line(tmp_path):
     ended = subprocess.run(
-        [sys.executable, "-m", "service.model", "setup.cfg"],
+        [sys.executable, "-m", "service.check", "setup.cfg"],
         capture_output=True,
         text=True,
         cwd=ROOT,

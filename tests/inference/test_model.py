@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from service.model import WARM_UP_CALLS, load_model
+from service.inference.model import WARM_UP_CALLS, load_model
 from tests.support import models, weights
 from tests.support.weights import golden, refusal
 

@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.batcher import Batcher
+from service.inference.batcher import Batcher
+from service.inference.model import load_model
+from service.inference.reloader import Reloader
 from service.metrics import Metrics
-from service.model import load_model
-from service.peers import Peers
-from service.reload import Reloader
 from service.settings import BUNDLED_MODEL, Settings
 from tests.support import models, weights
 from tests.support.http import SEVEN, ZEROS, post
@@ -175,7 +174,7 @@ async def serving(path, **options):
     async with Batcher(
         model, metrics, max_batch_size=2, max_queue_size=8, queue_timeout_seconds=30
     ) as batcher:
-        yield Served(batcher, Reloader(model, batcher, metrics, Peers.alone(), settings), metrics)
+        yield Served(batcher, Reloader(model, batcher, metrics, settings), metrics)
 
 
 @pytest.fixture
@@ -187,9 +186,9 @@ def test_the_same_content_is_no_news(path):
     async def scenario():
         async with serving(path) as served:
             replace(path, path.read_bytes())
-            await served.reloader.look()
+            await served.reloader.check()
             os.utime(path)
-            await served.reloader.look()
+            await served.reloader.check()
             return served.reloads
 
     assert asyncio.run(scenario()) == (0, 0)
@@ -201,8 +200,8 @@ def test_a_bad_file_is_told_once_however_often_it_is_looked_at(path, caplog):
             original = path.read_bytes()
             for content in [b"bad", b"bad", b"worse", original, b"bad"]:
                 replace(path, content)
-                await served.reloader.look()
-                await served.reloader.look()
+                await served.reloader.check()
+                await served.reloader.check()
             return served.version, served.reloads
 
     assert asyncio.run(scenario()) == ("digit 1", (0, 3))
@@ -213,10 +212,10 @@ def test_a_file_that_goes_missing_is_told_once_and_taken_when_it_is_back(path, c
     async def scenario():
         async with serving(path) as served:
             path.unlink()
-            await served.reloader.look()
-            await served.reloader.look()
+            await served.reloader.check()
+            await served.reloader.check()
             write_constant(path, 2)
-            await served.reloader.look()
+            await served.reloader.check()
             return served.version, served.reloads
 
     assert asyncio.run(scenario()) == ("digit 2", (1, 1))
@@ -229,11 +228,11 @@ def test_a_file_that_goes_missing_is_told_once_and_taken_when_it_is_back(path, c
 def test_a_change_that_keeps_size_and_time_is_noticed(path):
     async def scenario():
         async with serving(path) as served:
-            await served.reloader.look()
+            await served.reloader.check()
             before = path.stat()
             path.write_bytes(bytes(before.st_size))
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-            await served.reloader.look()
+            await served.reloader.check()
             return served.reloads
 
     assert asyncio.run(scenario()) == (0, 1)
@@ -245,7 +244,7 @@ def test_weights_other_than_the_pinned_ones_are_refused(path, caplog):
     async def scenario():
         async with serving(path, model_sha256=pinned) as served:
             write_constant(path, 2)
-            await served.reloader.look()
+            await served.reloader.check()
             return served.version, served.reloads
 
     assert asyncio.run(scenario()) == ("digit 1", (0, 1))
@@ -273,7 +272,7 @@ def test_without_file_events_the_interval_is_all_there_is(path, caplog):
     async def scenario():
         async with serving(path) as served:
             settings = Settings(model_path=gone / "weights.pt", reload_interval_seconds=0.1)
-            reloader = Reloader(served.batcher.model, served.batcher, served.metrics, Peers.alone(), settings)
+            reloader = Reloader(served.batcher.model, served.batcher, served.metrics, settings)
             async with reloader:
                 await until_async(
                     lambda: any(message.startswith("no file events (") for message in caplog.messages)
@@ -290,7 +289,7 @@ def test_a_batch_is_answered_by_the_model_it_began_on(path):
     async def scenario():
         async with serving(path) as served:
             write_constant(path, 2)
-            looking = asyncio.create_task(served.reloader.look())
+            looking = asyncio.create_task(served.reloader.check())
             answers = []
             while not looking.done():
                 answers.append(await served.batcher.submit(np.zeros(784, np.float32)))

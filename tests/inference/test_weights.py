@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from service.archive import MAX_FILE_BYTES
-from service.model import load_model
+from service.inference.model import load_model
+from service.inference.weights import MAX_FILE_BYTES
 from service.settings import BUNDLED_MODEL
 from tests.support import weights
 from tests.support.weights import golden, refusal, zipped

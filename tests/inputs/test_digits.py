@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.errors import BlankPicture
-from service.images import read_picture
+from service.inputs.pictures import read_picture
 from tests.support.pictures import SIDE, drawn, enlarged, photographed, save
 
 MAX_PIXELS = 1 << 22

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.pixels import in_range
+from service.inputs.image import in_range
 
 
 @given(st.floats(width=32))

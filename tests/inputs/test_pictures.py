@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.errors import BlankPicture, InvalidBody, PictureTooLarge, QueueFull, QueueTimeout
-from service.images import MAX_WAITING_BYTES, PictureReader, read_picture
+from service.inputs.pictures import MAX_WAITING_BYTES, PictureReader, read_picture
 from tests.support.pictures import enlarged, png, save
 
 MAX_PIXELS = 1 << 22
@@ -159,8 +159,8 @@ def test_the_thread_is_there_before_the_first_picture():
 SHORT_OF_MEMORY = """
 import re, resource, sys
 from pathlib import Path
-from service.errors import MemoryShort
-from service.images import read_picture
+from service.errors import OutOfMemory
+from service.inputs.pictures import read_picture
 
 large = Path(sys.argv[1]).read_bytes()
 image = read_picture(large, 1 << 22)
@@ -169,7 +169,7 @@ for spare in range(0, 24 << 20, 1 << 19):
     resource.setrlimit(resource.RLIMIT_DATA, (held + spare, resource.RLIM_INFINITY))
     try:
         read_picture(large, 1 << 22)
-    except MemoryShort:
+    except OutOfMemory:
         continue
     sys.exit(0 if spare else "there was always enough")
 sys.exit("there was never enough")

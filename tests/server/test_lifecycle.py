@@ -57,14 +57,8 @@ def test_a_port_that_is_taken_stops_the_start(live_server):
 @pytest.mark.parametrize(
     ("environment", "decision"),
     [
-        (
-            {"WORKERS": "", "CPU_LIMIT": 2},
-            "2 worker(s), each computing with 1 thread(s) (CPU_LIMIT: 2 CPUs)",
-        ),
-        (
-            {"NUM_THREADS": 3, "CPU_LIMIT": 8},
-            "1 worker(s), each computing with 3 thread(s) (CPU_LIMIT: 8 CPUs)",
-        ),
+        ({"CPU_LIMIT": 3}, "computing with 2 thread(s) (CPU_LIMIT: 3 CPUs)"),
+        ({"NUM_THREADS": 3, "CPU_LIMIT": 8}, "computing with 3 thread(s) (CPU_LIMIT: 8 CPUs)"),
     ],
     ids=["limit", "set"],
 )
@@ -72,6 +66,14 @@ def test_the_use_of_the_cpus_is_logged(start_server, environment, decision):
     server = start_server(**environment)
 
     assert decision in server.messages("INFO")
+
+
+def test_a_setting_of_earlier_versions_is_answered_by_a_warning(start_server):
+    server = start_server(WORKERS=2)
+
+    assert server.messages("WARNING") == [
+        "WORKERS is no longer a setting: each pod runs one process; add replicas instead"
+    ]
 
 
 def test_log_lines_are_json_off_a_terminal(live_server):

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from benchmarks.drive import Load, drive, write_bodies
-from service.turnstile import REFUSED_PER_TURN
+from service.server.throttle import REFUSALS_PER_INTERVAL
 from tests.support import weights
 from tests.support.http import HEALTHZ, PREDICT, PREDICT_BODY, PREDICT_CHUNKED, read_statuses
 from tests.support.load import Connection, Latencies, predict_at_rate, predictions_per_second
@@ -22,7 +22,7 @@ QUEUE, QUEUE_TIMEOUT_SECONDS = 32, 2.0
 # More connections than the queue has room for, and few enough that all of them are served.
 CROWD, CROWD_QUEUE, FEW = 1024, 256, 64
 # More refusals on one connection than are answered without a pause.
-MANY = REFUSED_PER_TURN + 1
+MANY = REFUSALS_PER_INTERVAL + 1
 
 
 @pytest.mark.alone

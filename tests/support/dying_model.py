@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from service import model
 from service.__main__ import main
+from service.inference import model
 
 
 class DyingModel(model.Model):

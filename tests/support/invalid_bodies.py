@@ -40,6 +40,6 @@ INVALID_BODIES = {
     "an endless integer": (b'{"image": [%s%s]}' % (b"0," * 783, b"9" * 400), 422, "image[783] is inf; pixels are finite numbers in 0..1"),
     "0..255": ({"image": with_pixel(203, 255)}, 422, "image[203] is 255.0; pixels are 0..1, so divide by 255"),
     "negative": ({"image": with_pixel(9, -0.5)}, 422, "image[9] is -0.5; pixels are 0..1"),
-    "the same name twice": (b'{"image": 1, "image": 2}', 400, "the body has an object with the same name twice; which one counts is anyone's guess"),
+    "the same name twice": (b'{"image": 1, "image": 2}', 400, "the body has an object with the same name twice; duplicate keys are not allowed"),
     "nested without end": (b'{"image": ' + b"[" * 50_000, 400, "the body is nested too deeply; expected a list of numbers"),
 }  # fmt: skip

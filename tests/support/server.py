@@ -29,7 +29,7 @@ class Server:
         self, log: Path, settings: Mapping[str, object], module: str = "service", *, folder: Path = ROOT
     ) -> None:
         self.log = log
-        environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json", "WORKERS": "1"}
+        environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json"}
         environment |= {name: str(value) for name, value in settings.items()}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -99,6 +99,6 @@ class Server:
     def _announced_url(self) -> str:
         for line in self.lines():
             words = str(line["message"]).split()
-            if words[:3] == ["Uvicorn", "running", "on"]:
-                return words[3]
+            if words[:2] == ["listening", "on"]:
+                return words[2]
         return ""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from service import __main__ as program
-from service.server import Server
+from service.server.server import Server
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from service.archive import InvalidModel
-from service.model import load_model
+from service.errors import InvalidModel
+from service.inference.model import load_model
 from tests.support.models import constant
 
 
