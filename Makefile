@@ -9,20 +9,25 @@ venv := .venv/bin
 soak_tests := $(addprefix tests/server/test_,rolling_update.py overload.py timeouts.py soak.py) tests/inference/test_model_faults.py
 install := $(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test test-fast train lint image image-training manifests sbom bench soak package e2e help clean
+# `tools` is a folder, too.
+.PHONY: serve test test-fast tools train lint image image-training manifests sbom bench soak package e2e help clean
 
 serve: .venv/.serve  ## Serve the bundled weights on http://localhost:3000
 	$(venv)/python -m service
 
-test: .venv/.dev  ## Run every test
-	.ci/tools
+test: .venv/.dev  ## Run every test that needs no cluster
+	tools/install.sh --check
 	$(venv)/python -m pytest --numprocesses 2 --dist worksteal -m "not cluster and not alone"
 	$(venv)/python -m pytest -m alone
 
-test-fast: .venv/.dev  ## The tests that need no browser and no load
+test-fast: .venv/.dev  ## Run the tests that need no browser and no minute of load
 	$(venv)/python -m pytest --numprocesses 2 --dist worksteal -m "not cluster and not alone and not browser and not slow"
 
+tools:  ## Install the programs that the tests drive (apt-get): chromium, faketime, haproxy, wrk
+	tools/install.sh
+
 soak: .venv/.dev  ## Measure the README's promises: 20 restarts, overload, slow clients, ten minutes of mixed traffic
+	tools/install.sh --check
 	SOAK=1 $(venv)/python -m pytest -s $(soak_tests)
 
 lint: .venv/.dev  ## Check style, types, the chart and security

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import zipfile
 
 import numpy as np
 import pytest
 
 from service import smoke
+from tests.support.weights import golden, write
 
 
 @pytest.fixture
@@ -18,15 +18,9 @@ def weights(live_server, tmp_path):
     images = np.zeros((3, 28, 28), np.uint8)
     images[1, 4:24, 13:16] = 255
     images[2, 8:20, 8:20] = 128
-    labels = np.array([smoke.predict(live_server.url, image) for image in images], np.uint8)
-    return write_weights(tmp_path / "mnist_cnn.pt", images, labels)
-
-
-def write_weights(path, images, labels):
-    np.savez(path.with_suffix(".npz"), images=images, labels=labels)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.write(path.with_suffix(".npz"), "mnist_cnn/extra/golden.npz")
-    return path
+    pixels = images.reshape(-1, 784) / 255
+    labels = np.array([smoke.predict(live_server.url, image) for image in pixels], np.uint8)
+    return write(tmp_path / "mnist_cnn.pt", golden=golden(images=images, labels=labels))
 
 
 def test_the_bundled_weights_see_their_own_golden_cases_right(live_server, capsys):
@@ -40,10 +34,11 @@ def test_a_service_that_sees_every_digit_right_passes(live_server, weights, caps
 
 
 def test_one_wrong_digit_fails(live_server, weights, tmp_path, capsys):
-    cases = smoke.read_golden_cases(weights)
+    cases = smoke.read_weights(weights).golden
     labels = cases.labels.copy()
     labels[1] = (labels[1] + 1) % 10
-    wrong = write_weights(tmp_path / "wrong.pt", cases.images, labels)
+    images = np.rint(cases.images * 255).astype(np.uint8).reshape(-1, 28, 28)
+    wrong = write(tmp_path / "wrong.pt", golden=golden(images=images, labels=labels))
 
     assert smoke.main([live_server.url, "--model", str(wrong)]) == 1
     assert capsys.readouterr().out == (
@@ -65,9 +60,7 @@ def test_a_file_without_golden_cases_is_told(live_server, tmp_path, capsys):
     (tmp_path / "x.pt").write_bytes(b"not a ZIP archive")
 
     assert smoke.main([live_server.url, "--model", str(tmp_path / "x.pt")]) == 1
-    assert capsys.readouterr().err == (
-        f"{tmp_path}/x.pt is not a weights file with golden cases: File is not a zip file\n"
-    )
+    assert capsys.readouterr().err == f"{tmp_path}/x.pt is not a TorchScript archive\n"
 
 
 def test_the_first_key_of_a_file_is_shown(start_server, weights, tmp_path, capsys):
@@ -85,7 +78,7 @@ def test_a_file_without_a_key_is_told(live_server, weights, tmp_path, capsys):
     keys.write_text("# none\n")
 
     assert smoke.main([live_server.url, "--model", str(weights), "--api-keys", str(keys)]) == 1
-    assert capsys.readouterr().err == f"{keys} holds no API key\n"
+    assert capsys.readouterr().err == f"there is no API key in {keys}; write one on each line\n"
 
 
 def test_it_starts_without_pytorch(live_server, weights):
