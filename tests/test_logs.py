@@ -103,5 +103,5 @@ def test_a_terminal_gets_plain_text():
 
     [line] = [line for line in text.decode().splitlines() if "serving mnist-cnn" in line]
     assert re.fullmatch(
-        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO    service.app: serving mnist-cnn .*", line
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO    service\.api\.app: serving mnist-cnn .*", line
     )

@@ -20,6 +20,8 @@ def read(body: bytes) -> Image:
         InvalidBody: the body is not JSON, or not JSON that every parser reads alike.
         InvalidImage: it is JSON, but not of this form.
     """
+    if not body.strip():
+        raise InvalidBody('the body is empty; expected {"image": [...]}')
     document = parse(body)
     if not isinstance(document, dict):
         raise InvalidImage(
@@ -49,8 +51,6 @@ def parse(body: bytes) -> Any:
             f"the body is not UTF-8 (byte {body[error.start]:#04x} at offset {error.start}); JSON is"
         ) from None
     except json.JSONDecodeError as error:
-        if not body.strip():
-            raise InvalidBody('the body is empty; expected {"image": [...]}') from None
         raise InvalidBody(f"the body is not JSON: {error}") from None
     except RecursionError:
         raise InvalidBody("the body is nested too deeply; expected a list of numbers") from None

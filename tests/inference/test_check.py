@@ -16,7 +16,7 @@ def test_inspecting_the_bundled_weights_prints_the_card_the_proof_and_the_times(
     assert check.main([str(BUNDLED_MODEL)]) == 0
 
     printed = capsys.readouterr().out
-    card, end = json.JSONNumberReader().raw_decode(printed)
+    card, end = json.JSONDecoder().raw_decode(printed)
     digest, proof, times = printed[end:].strip().splitlines()
     assert card["name"] == "mnist-cnn"
     assert digest == f"sha256: {hashlib.sha256(BUNDLED_MODEL.read_bytes()).hexdigest()}"

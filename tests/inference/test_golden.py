@@ -46,7 +46,14 @@ def npy_that_claims_a_terabyte():
             "a golden.npz that can't be read: ",
             id="terabyte",
         ),
-        pytest.param(zipped({"images.npy": b"", "logits.npy": b""}), "golden images |S", id="no arrays"),
+        pytest.param(
+            zipped({"images.npy": b"", "labels.npy": b"", "logits.npy": b""}),
+            "golden images |S",
+            id="no arrays",
+        ),
+        pytest.param(
+            golden(labels=None), "a golden.npz that can't be read: 'labels is not a file in", id="no labels"
+        ),
         pytest.param(
             golden(images=np.zeros((3, 28, 28), np.float32)),
             "golden images float32 [3, 28, 28]; expected uint8 [3, 28, 28]",
@@ -68,7 +75,11 @@ def npy_that_claims_a_terabyte():
             id="fewer logits",
         ),
         pytest.param(
-            golden(images=np.zeros((0, 28, 28), np.uint8), logits=np.zeros((0, 10), np.float32)),
+            golden(
+                images=np.zeros((0, 28, 28), np.uint8),
+                labels=np.zeros(0, np.uint8),
+                logits=np.zeros((0, 10), np.float32),
+            ),
             "no golden cases; nothing would prove that the model computes what it should",
             id="none",
         ),

@@ -306,7 +306,7 @@ def test_leaving_stops_everything_even_a_reload_under_way(path):
         async with serving(path) as served:
             async with served.reloader:
                 write_constant(path, 2)
-                served.reloader.ask()
+                served.reloader.request_check()
                 await asyncio.sleep(0)
             return len(asyncio.all_tasks())
 

@@ -194,6 +194,6 @@ def test_a_picture_too_large_for_the_memory_that_is_left_is_not_called_wrong(tmp
 
 
 def test_pillow_is_not_imported_before_it_is_needed():
-    program = "import sys, service.images; sys.exit('PIL' in sys.modules)"
+    program = "import sys, service.inputs.pictures; sys.exit('PIL' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
