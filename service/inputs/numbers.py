@@ -48,13 +48,20 @@ class NumberReader:
         """
         try:
             document: Any = self._parser.parse(body)
-            [(name, value)] = document.items()
+            [name] = document.keys()
+            value = document[name]  # not from items(), which would make Python lists of arrays
             if name == "image":
                 if _count_brackets(value) == body.count(b"["):
                     return np.frombuffer(value.as_buffer(of_type="d"))
             elif name == "images" and 1 + sum(map(_count_brackets, value)) == body.count(b"["):
                 return as_float32(np.frombuffer(value.as_buffer(of_type="d")).reshape(-1, PIXELS))
-        except (ValueError, TypeError, AttributeError, RuntimeError):  # what simdjson raises, and what we do
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RuntimeError,
+        ):  # what simdjson raises, and what we do
             pass
         return None
 

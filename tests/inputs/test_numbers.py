@@ -28,6 +28,21 @@ def test_both_forms_decode_to_what_was_sent(pixels):
         )
 
 
+def test_the_parser_reads_both_forms_of_one_image_and_of_many():
+    """The exact reader would take them, too, at ten times the cost."""
+    flat = [0.5] * 784
+    nested = [[0.5] * 28] * 28
+
+    for document, shape in (
+        ({"image": flat}, (784,)),
+        ({"image": nested}, (784,)),
+        ({"images": [flat, nested, flat]}, (3, 784)),
+    ):
+        pixels = NumberReader()._read_plain(json.dumps(document).encode())
+        assert pixels is not None
+        assert pixels.shape == shape
+
+
 @given(st.binary(max_size=200))
 @settings(max_examples=300)
 def test_any_bytes_are_refused_and_leave_the_reader_usable(body):
