@@ -61,7 +61,7 @@ class NumberReader:
             KeyError,
             AttributeError,
             RuntimeError,
-        ):  # what simdjson raises, and what we do
+        ):
             pass
         return None
 
