@@ -18,7 +18,10 @@ MAX_FIELDS = 8
 
 def find_content_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return the value of ``Content-Type``; empty if there is none."""
-    return next((value for name, value in headers if name == b"content-type"), b"")
+    for name, value in headers:
+        if name == b"content-type":
+            return value
+    return b""
 
 
 def media_type_of(content_type: bytes) -> bytes:

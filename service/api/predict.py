@@ -25,6 +25,7 @@ from service.inputs.numbers import BINARY, JSON
 
 PATH = "/predict"
 NUMBERS = (JSON, BINARY)
+JSON_TYPE = (b"content-type", b"application/json")
 
 
 class Predict:
@@ -47,16 +48,14 @@ class Predict:
 
 
 class JSONBytes(Response):
-    """A response of JSON that is encoded already, with no more headers than it needs."""
+    """A response of JSON that is encoded already, without what Starlette's own would work out again."""
+
+    status_code = HTTPStatus.OK
+    background = None
 
     def __init__(self, body: bytes) -> None:
-        self.status_code = HTTPStatus.OK
         self.body = body
-        self.background = None
-        self.raw_headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-        ]
+        self.raw_headers = [JSON_TYPE, (b"content-length", b"%d" % len(body))]
 
 
 async def read_pixels(service: Service, content_type: bytes, body: bytes) -> Image:

@@ -130,7 +130,7 @@ class RequestContext:
 
 def header_lines(headers: Iterable[Header]) -> bytes:
     """Return headers as HTTP/1.1 writes them."""
-    return b"".join(b"%s: %s\r\n" % header for header in headers)
+    return b"".join([b"%s: %s\r\n" % header for header in headers])
 
 
 def _is_printable(value: bytes) -> bool:

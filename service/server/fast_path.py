@@ -126,4 +126,6 @@ class FastRequest:
         self._context.finish(PATH, "POST", response.status_code)
         if close:
             protocol.transport.close()
-        protocol.on_response_complete()
+        # Without a timer for the idle connection: ``check_timeouts`` closes it.
+        if protocol.pipeline:
+            protocol.on_response_complete()

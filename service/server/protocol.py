@@ -130,7 +130,7 @@ class PredictProtocol(HttpToolsProtocol):
                 HeadersTooLarge(f"the headers are over {MAX_HEAD_BYTES} bytes, or over {MAX_HEADERS} lines")
             )
         elif self._size > 8 * self._service.settings.max_body_bytes:
-            self.transport.close()
+            self._close()
 
     def _reject(self, error: ServiceError) -> None:
         """Answer the request that is being read with an error, if that can be sent now, and close."""
@@ -148,7 +148,15 @@ class PredictProtocol(HttpToolsProtocol):
                 context.withdraw()  # uvicorn's cycle has counted it, and finds its client gone
             else:
                 context.finish("unknown", "unknown", response.status_code)
+        self._close()
+
+    def _close(self) -> None:
+        """Close the connection; an application that still answers hears of it before it writes."""
         self.transport.close()
+        cycle = self.cycle
+        if cycle is not None and not isinstance(cycle, FastRequest) and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def _can_respond(self) -> bool:
         """Tell whether the next bytes that the client reads answer the request that is being read."""
