@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ def predictions(logits: NDArray[np.float32], card: Card) -> list[Prediction]:
     probabilities = softmax(logits)
     digits: list[int] = probabilities.argmax(axis=1).tolist()
     confidences: list[float] = np.maximum.reduce(probabilities, axis=1).tolist()
-    return [Prediction(*answer, card) for answer in zip(digits, confidences, probabilities, strict=True)]
+    return list(map(Prediction, digits, confidences, probabilities, itertools.repeat(card)))
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,6 +16,8 @@ from service.server.timeouts import Stage, StageTimer, limit_of, timeout_error
 
 MAX_HEAD_BYTES, MAX_HEADERS = 1 << 16, 256
 CLOSE_LINE = header_lines([CLOSE])
+# As globals: a member is looked up in its enumeration with more ado, four times for each request.
+REQUEST, HEADERS, BODY, ANSWER, CLIENT = Stage
 
 
 class PredictProtocol(HttpToolsProtocol):
@@ -27,7 +29,7 @@ class PredictProtocol(HttpToolsProtocol):
         self._throttle = throttle
         # The lifespan has made it before the first connection comes.
         self._service: Service = self.config.app.state.service  # type: ignore[union-attr]
-        self._reading = Stage.REQUEST  # what the parser is in the middle of
+        self._reading = REQUEST  # what the parser is in the middle of
         self._message_ended = False
         self._measured: object = None
         self._size = 0
@@ -41,7 +43,7 @@ class PredictProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self._reading = Stage.HEADERS
+        self._reading = HEADERS
 
     def on_headers_complete(self) -> None:
         """Take the fast path, or hand the request over to uvicorn."""
@@ -51,11 +53,11 @@ class PredictProtocol(HttpToolsProtocol):
             self._take_general_path()  # raises where the URL is none
         else:
             self.cycle = FastRequest(self, self._service, media_type)  # type: ignore[assignment]
-        self._reading = Stage.BODY
+        self._reading = BODY
 
     def on_message_complete(self) -> None:
         """Answer, now that the body is whole."""
-        self._reading = Stage.REQUEST
+        self._reading = REQUEST
         self._message_ended = True
         cycle = self.cycle
         if isinstance(cycle, FastRequest):
@@ -72,7 +74,7 @@ class PredictProtocol(HttpToolsProtocol):
             return
         self._message_ended = False
         super().data_received(data)
-        if self._reading is not Stage.REQUEST:
+        if self._reading is not REQUEST:
             # What came with the end of another message may be mostly that one's.
             self._check_size(0 if self._message_ended else len(data))
 
@@ -104,26 +106,26 @@ class PredictProtocol(HttpToolsProtocol):
         settings = self._service.settings
         if self._timer.seconds(stage, message, now) < limit_of(stage, settings):
             return
-        if stage is Stage.REQUEST:
+        if stage is REQUEST:
             self.transport.close()
-        elif stage is Stage.CLIENT:
+        elif stage is CLIENT:
             self.transport.abort()
         else:
             self._reject(timeout_error(stage, settings))
 
     def _current_stage(self) -> Stage:
         if self.transport.is_closing() or self.flow.write_paused:
-            return Stage.CLIENT
+            return CLIENT
         answering = self.cycle is not None and not self.cycle.response_complete
-        if self.pipeline or (answering and self._reading is not Stage.BODY):
-            return Stage.ANSWER
+        if self.pipeline or (answering and self._reading is not BODY):
+            return ANSWER
         return self._reading
 
     def _check_size(self, size: int) -> None:
         if self._measured is not self.headers:
             self._measured, self._size = self.headers, 0
         self._size += size
-        head_too_large = self._reading is Stage.HEADERS and self._size > MAX_HEAD_BYTES
+        head_too_large = self._reading is HEADERS and self._size > MAX_HEAD_BYTES
         # The body's own limit is a 413; this one is for what goes on after it, and for endless trailers.
         if len(self.headers) > MAX_HEADERS or head_too_large:
             self._reject(
@@ -137,14 +139,14 @@ class PredictProtocol(HttpToolsProtocol):
         cycle = self.cycle
         if self.transport.is_closing():
             return
-        if isinstance(cycle, FastRequest) and self._reading is Stage.BODY:
+        if isinstance(cycle, FastRequest) and self._reading is BODY:
             cycle.keep_alive = False
             cycle.refuse(error)
         elif self._can_respond():
             context = RequestContext(self._service.tracker, self.headers or ())
             response = context.error_response("", "", error)
             self.write_response(context, response, close=True)
-            if self._reading is Stage.BODY:
+            if self._reading is BODY:
                 context.withdraw()  # uvicorn's cycle has counted it, and finds its client gone
             else:
                 context.finish("unknown", "unknown", response.status_code)
@@ -163,7 +165,7 @@ class PredictProtocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         if self.pipeline:
             return False
-        if self._reading is Stage.BODY:
+        if self._reading is BODY:
             return not (cycle.response_complete or cycle.response_started)
         return cycle is None or cycle.response_complete
 
