@@ -32,9 +32,7 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.in_flight = Gauge("http_requests_in_flight", "Requests being worked on.", registry=self.registry)
-        self.queue_depth = Gauge(
-            "inference_queue_depth", "Requests that wait for the model.", registry=self.registry
-        )
+        self.queue_depth = Gauge("inference_queue_depth", "Images in the queue.", registry=self.registry)
         self.rejected = PrometheusCounter(
             "requests_rejected", "Requests refused, by problem type.", ["reason"], registry=self.registry
         )
@@ -86,11 +84,8 @@ class Metrics(Collector):
         for (route, method, status), count in self._requests.items():
             requests.add_metric([route, method, str(status)], count)
         yield requests
-        request_seconds = HistogramMetricFamily(
-            "http_request_duration_seconds",
-            "Time from a request's head to the end of its answer.",
-            labels=["route"],
-        )
+        duration = "Time from a request's head to the end of its answer."
+        request_seconds = HistogramMetricFamily("http_request_duration_seconds", duration, labels=["route"])
         for route, tally in self._request_seconds.items():
             request_seconds.add_metric([route], *tally.totals())
         yield request_seconds
@@ -101,11 +96,7 @@ class Metrics(Collector):
         for name, help_, tally in (
             ("inference_batch_size", "Images in one forward pass.", self._batch_size),
             ("inference_duration_seconds", "Time to compute one batch.", self._batch_seconds),
-            (
-                "inference_queue_wait_seconds",
-                "Time from arrival to the start of the batch.",
-                self._wait_seconds,
-            ),
+            ("inference_queue_wait_seconds", "Time from arrival to the batch's start.", self._wait_seconds),
             ("prediction_confidence", "Probability of the predicted digit.", self._confidence),
             ("input_mean_pixel", "Mean pixel of an image, 0..1.", self._mean_pixel),
         ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,9 @@ class InvalidSetting(ValueError):
     """An environment variable holds something other than its setting takes."""
 
 
-def _setting(
-    default: Any,
-    help_: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    metadata = {"help": help_, "low": low, "high": high, "choices": choices}
-    return field(default=default, metadata=metadata)
+def _setting(default: Any, help_: str, low: Any = None, high: Any = None, choices: Sequence[str] = ()) -> Any:
+    """Declare a setting: a number from ``low`` to ``high``, one of the ``choices``, a path or any text."""
+    return field(default=default, metadata={"help": help_, "low": low, "high": high, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,46 +29,41 @@ class Settings:
 
     # A container serves its pod's network.
     host: str = _setting("0.0.0.0", "address to listen on")  # noqa: S104 # nosec B104
-    port: int = _setting(3000, "TCP port to listen on; 0 picks a free one", low=0, high=65535)
+    port: int = _setting(3000, "TCP port to listen on; 0 picks a free one", 0, 65535)
     model_path: Path = _setting(BUNDLED_MODEL, "weights file to serve")
     model_sha256: str = _setting("", "refuse a weights file with any other SHA-256 (hex); empty: take any")
     reload_interval_seconds: float = _setting(
-        5.0, "seconds between checks of the weights file where no file events arrive", low=0.1, high=3600
+        5.0, "seconds between checks of the weights file where no file events arrive", 0.1, 3600
     )
     cpu_limit: float | None = _setting(
-        None, "CPUs this container may use; empty: what its control group says", low=0.001, high=1024
+        None, "CPUs this container may use; empty: what its control group says", 0.001, 1024
     )
     num_threads: int | None = _setting(
-        None,
-        "threads that compute one batch; empty: one less than there are CPUs, 1 to 4",
-        low=1,
-        high=1024,
+        None, "threads that compute one batch; empty: one less than there are CPUs, 1 to 4", 1, 1024
     )
-    max_batch_size: int = _setting(32, "images in one forward pass, at most", low=1, high=1024)
-    max_queue_size: int = _setting(1024, "images that may wait for the model, at most", low=1, high=1_000_000)
+    max_batch_size: int = _setting(32, "images in one forward pass, at most", 1, 1024)
+    max_queue_size: int = _setting(1024, "images that may wait for the model, at most", 1, 1_000_000)
     queue_timeout_seconds: float = _setting(
-        2.0, "seconds a request may wait for its answer before it gets a 504", low=0.01, high=3600
+        2.0, "seconds a request may wait for its answer before it gets a 504", 0.01, 3600
     )
     stall_timeout_seconds: float = _setting(
-        10.0, "seconds one batch may run before /healthz fails", low=0.1, high=3600
+        10.0, "seconds one batch may run before /healthz fails", 0.1, 3600
     )
-    max_images_per_request: int = _setting(256, "images in one request, at most", low=1, high=100_000)
-    max_picture_pixels: int = _setting(
-        1 << 22, "width times height of a picture, at most", low=784, high=1 << 30
-    )
-    max_body_bytes: int = _setting(1 << 20, "size of a request body, at most", low=1024, high=1 << 30)
+    max_images_per_request: int = _setting(256, "images in one request, at most", 1, 100_000)
+    max_picture_pixels: int = _setting(1 << 22, "width times height of a picture, at most", 784, 1 << 30)
+    max_body_bytes: int = _setting(1 << 20, "size of a request body, at most", 1024, 1 << 30)
     api_keys_file: str = _setting(
         "", "file with API keys, one on each line, that predictions then need; empty: they need none"
     )
     header_timeout_seconds: float = _setting(
-        10.0, "seconds that the headers of a request may take to arrive", low=0.1, high=3600
+        10.0, "seconds that the headers of a request may take to arrive", 0.1, 3600
     )
     body_timeout_seconds: float = _setting(
-        30.0, "seconds that its body may take, and that its answer may wait to be read", low=0.1, high=3600
+        30.0, "seconds that its body may take, and that its answer may wait to be read", 0.1, 3600
     )
-    keep_alive_seconds: int = _setting(75, "seconds an idle connection stays open", low=1, high=3600)
+    keep_alive_seconds: int = _setting(75, "seconds an idle connection stays open", 1, 3600)
     shutdown_timeout_seconds: int = _setting(
-        20, "seconds that requests in flight get to finish after SIGTERM", low=1, high=3600
+        20, "seconds that requests in flight get to finish after SIGTERM", 1, 3600
     )
     log_level: str = _setting(
         "info", "least severe message that is logged", choices=("debug", "info", "warning", "error")
@@ -84,7 +72,7 @@ class Settings:
         "auto", "json, text, or auto: text on a terminal, JSON elsewhere", choices=("auto", "json", "text")
     )
     access_log_sample: float = _setting(
-        0.0, "share of requests that get a log line: 0 none, 0.01 one in a hundred, 1 all", low=0, high=1
+        0.0, "share of requests that get a log line: 0 none, 0.01 one in a hundred, 1 all", 0, 1
     )
 
     @classmethod

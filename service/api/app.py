@@ -11,7 +11,6 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from service import cpu
 from service.api import operations, predict
@@ -32,41 +31,31 @@ from service.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-class Application(Starlette):
-    """Starlette's routing and lifespan, under one layer of our own instead of its three."""
-
-    def __init__(self, settings: Settings) -> None:
-        keys = ApiKeys(Path(settings.api_keys_file)) if settings.api_keys_file else None
-        tracker = RequestTracker(
-            metrics=Metrics(), replica=socket.gethostname(), access_log_sample=settings.access_log_sample
-        )
-        self._middleware = RequestMiddleware(tracker)
-        super().__init__(
-            routes=[
-                Route(predict.PATH, predict.Predict(), methods=["POST"]),
-                Route("/healthz", operations.healthz),
-                Route("/metrics", operations.metrics),
-                Route("/openapi.json", operations.openapi),
-                *open_inference_routes(),
-                *ui_routes(),
-            ],
-            lifespan=_lifespan(settings, tracker, keys),
-        )
-        self.router.redirect_slashes = False
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Return what every request passes through."""
-        self._middleware.app = self.router
-        return self._middleware
-
-
-def create_app(settings: Settings) -> Application:
+def create_app(settings: Settings) -> Starlette:
     """Build the application; no model is loaded and nothing started before its lifespan is entered.
 
     Raises:
         InvalidSetting: the file of API keys can't be read.
     """
-    return Application(settings)
+    keys = ApiKeys(Path(settings.api_keys_file)) if settings.api_keys_file else None
+    tracker = RequestTracker(
+        metrics=Metrics(), replica=socket.gethostname(), access_log_sample=settings.access_log_sample
+    )
+    app = Starlette(
+        routes=[
+            Route(predict.PATH, predict.Predict(), methods=["POST"]),
+            Route("/healthz", operations.healthz),
+            Route("/metrics", operations.metrics),
+            Route("/openapi.json", operations.openapi),
+            *open_inference_routes(),
+            *ui_routes(),
+        ],
+        lifespan=_lifespan(settings, tracker, keys),
+    )
+    app.router.redirect_slashes = False
+    # In place of Starlette's own stack of three: on the way to a prediction every layer counts.
+    app.middleware_stack = RequestMiddleware(app.router, tracker)
+    return app
 
 
 def _lifespan(

@@ -20,9 +20,6 @@ logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
 
-# Time, inode and size: Kubernetes swaps a symbolic link, editors write in place; either changes one of them.
-Signature = tuple[int, int, int]
-
 
 class ApiKeys:
     """The keys in a file, which is checked once a second at most, and only when a request comes."""
@@ -35,7 +32,6 @@ class ApiKeys:
         """
         self._path = path
         try:
-            self._signature = self._sign()
             self._digests = self._read()
         except (OSError, ValueError) as error:
             raise InvalidSetting(
@@ -64,20 +60,14 @@ class ApiKeys:
             return
         self._checked = now
         try:
-            signature = self._sign()
-            if signature == self._signature:
-                return
-            self._digests = self._read()
+            digests = self._read()
         except (OSError, ValueError) as error:
             # Losing the file must not lock everybody out, nor let everybody in.
             logger.warning("could not reload the API keys; the current ones stay: %s: %s", self._path, error)
             return
-        self._signature = signature
-        logger.info("%d API keys from %s", len(self._digests), self._path)
-
-    def _sign(self) -> Signature:
-        found = self._path.stat()
-        return found.st_mtime_ns, found.st_ino, found.st_size
+        if digests != self._digests:
+            self._digests = digests
+            logger.info("%d API keys from %s", len(digests), self._path)
 
     def _read(self) -> list[bytes]:
         return [hashlib.sha256(key).digest() for key in read_keys(self._path)]

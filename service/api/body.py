@@ -85,9 +85,6 @@ class Options(NamedTuple):
     close: bool = False
 
 
-NO_OPTIONS = Options()
-
-
 def read_options(query: bytes) -> Options:
     """Read a query string, such as ``preview=true``; what it does not name is off.
 
@@ -95,7 +92,7 @@ def read_options(query: bytes) -> Options:
         InvalidOption: an option is neither true nor false.
     """
     if not query:
-        return NO_OPTIONS
+        return Options()
     options = {}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name in Options._fields:

@@ -9,20 +9,16 @@ from service.errors import InvalidModel, QueueFull, RequestAbandoned
 
 
 class RequestMiddleware:
-    """Identifies, counts and times each request, and turns what is raised into a response.
+    """Identifies, counts and times each request, and turns what is raised into a response."""
 
-    It stands in for Starlette's own stack of three: on the way to a prediction every layer counts.
-    """
-
-    app: ASGIApp
-
-    def __init__(self, tracker: RequestTracker) -> None:
+    def __init__(self, app: ASGIApp, tracker: RequestTracker) -> None:
+        self._app = app
         self._tracker = tracker
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, with ``scope["state"]["request_id"]`` set."""
         if scope["type"] != "http":
-            await self.app(scope, receive, _with_short_failure(send))
+            await self._app(scope, receive, _with_short_failure(send))
             return
         context = RequestContext(self._tracker, scope["headers"])
         scope.setdefault("state", {})["request_id"] = context.request_id
@@ -38,7 +34,7 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            await self.app(scope, receive, send_with_headers)
+            await self._app(scope, receive, send_with_headers)
         except RequestAbandoned as error:
             status = error.status
         except Exception as error:

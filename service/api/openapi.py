@@ -91,7 +91,7 @@ def _predict(settings: Settings) -> Json:
             "required": True,
             "content": {
                 "application/json": {"schema": ref("PredictRequest"), "examples": schemas.REQUEST_EXAMPLES},
-                "application/octet-stream": {"schema": {"contentMediaType": "application/octet-stream"}},
+                **_BINARY,
                 **{media_type: dict(picture) for media_type in PICTURES},
                 "image/png": {**picture, "examples": sample},
                 "multipart/form-data": {
@@ -115,16 +115,7 @@ def _predict(settings: Settings) -> Json:
                     }
                 },
             },
-            **_problems(
-                *_READING,
-                *_PREDICTING,
-                errors.Unauthorized,
-                errors.UnsupportedMediaType,
-                errors.PictureTooLarge,
-                errors.BlankPicture,
-                errors.InvalidOption,
-                errors.OutOfMemory,
-            ),
+            **_problems(*_READING, *_PREDICTING, *_PICTURES, errors.InvalidOption),
         },
     }
 
@@ -138,33 +129,14 @@ def _open_inference(model_name: str, security: list[Json]) -> Json:
             "get": _get("ready", _OIP, "Does it predict?", _json(ref("Ready")), *_NOT_READY)
         },
     }
-    name = {
-        "name": "name",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "string"},
-        "example": model_name,
-    }
-    version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}
+    name, version = _in_path("name") | {"example": model_name}, _in_path("version")
     for suffix, path, parameters in (
         ("", "/v2/models/{name}", [name]),
         ("Version", "/v2/models/{name}/versions/{version}", [name, version]),
     ):
-        metadata = _get(
-            f"model{suffix}",
-            _OIP,
-            "What does the model take and give?",
-            _json(ref("ModelMetadata")),
-            *_UNKNOWN,
-        )
-        ready = _get(
-            f"modelReady{suffix}",
-            _OIP,
-            "Does this model predict?",
-            _json(ref("ModelReady")),
-            *_UNKNOWN,
-            *_NOT_READY,
-        )
+        takes, predicts = "What does the model take and give?", "Does this model predict?"
+        metadata = _get(f"model{suffix}", _OIP, takes, _json(ref("ModelMetadata")), *_UNKNOWN)
+        ready = _get(f"modelReady{suffix}", _OIP, predicts, _json(ref("ModelReady")), *_UNKNOWN, *_NOT_READY)
         infer = {
             "operationId": f"infer{suffix}",
             "tags": [_OIP],
@@ -182,24 +154,17 @@ def _open_inference(model_name: str, security: list[Json]) -> Json:
                 "required": True,
                 "content": {
                     "application/json": {"schema": ref("InferRequest"), "examples": schemas.INFER_EXAMPLES},
-                    "application/octet-stream": {"schema": {"contentMediaType": "application/octet-stream"}},
+                    **_BINARY,
                 },
             },
             "responses": {
                 "200": {
                     "description": "The outputs that were asked for, or all.",
                     "headers": _HEADERS,
-                    "content": {
-                        "application/json": {"schema": ref("InferResponse")},
-                        "application/octet-stream": {
-                            "schema": {"contentMediaType": "application/octet-stream"}
-                        },
-                    },
+                    "content": _json(ref("InferResponse")) | _BINARY,
                 },
                 **_problems(*_READING),  # given before it is known what the request is for
-                **_errors(
-                    *_PREDICTING, errors.Unauthorized, errors.UnknownModel, errors.UnsupportedMediaType
-                ),
+                **_errors(*_PREDICTING, *_UNKNOWN),
             },
         }
         paths[path] = {"parameters": parameters, "get": metadata}
@@ -213,19 +178,23 @@ _HEADERS = {
     "X-Request-ID": {"description": "The id of this request in the logs.", "schema": {"type": "string"}},
     "X-Served-By": {"description": "The replica that answered.", "schema": {"type": "string"}},
 }
+_BINARY = {"application/octet-stream": {"schema": {"contentMediaType": "application/octet-stream"}}}
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _NOT_READY, _UNKNOWN = (errors.ModelUnavailable,), (errors.UnknownModel,)
 # What any request with a body can meet before its route is known, and what a prediction can meet.
 _READING = (errors.RequestTimeout, errors.HeadersTooLarge)
 _PREDICTING = (
     errors.InvalidBody,
+    errors.Unauthorized,
     errors.BodyTooLarge,
     errors.TooManyImages,
+    errors.UnsupportedMediaType,
     errors.InvalidImage,
     errors.QueueFull,
     errors.ModelUnavailable,
     errors.QueueTimeout,
 )
+_PICTURES = (errors.PictureTooLarge, errors.BlankPicture, errors.OutOfMemory)
 
 
 def _json(schema: Json) -> Json:
@@ -235,6 +204,10 @@ def _json(schema: Json) -> Json:
 def _option(name: str, description: str) -> Json:
     schema = {"type": "boolean", "default": False}
     return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _in_path(name: str) -> Json:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def _get(operation: str, tag: str, summary: str, content: Json, *failures: type[ServiceError]) -> Json:

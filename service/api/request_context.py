@@ -54,7 +54,8 @@ class RequestTracker:
         request_id = traceparent = b""
         for name, value in headers:
             if name == b"x-request-id":
-                if 0 < len(value) <= MAX_REQUEST_ID_BYTES and _is_printable(value):
+                short = 0 < len(value) <= MAX_REQUEST_ID_BYTES
+                if short and value.isascii() and value.decode().isprintable():
                     request_id = bytes(value)
             elif name == b"traceparent" and TRACEPARENT.fullmatch(value):
                 traceparent = bytes(value)
@@ -131,7 +132,3 @@ class RequestContext:
 def header_lines(headers: Iterable[Header]) -> bytes:
     """Return headers as HTTP/1.1 writes them."""
     return b"".join([b"%s: %s\r\n" % header for header in headers])
-
-
-def _is_printable(value: bytes) -> bool:
-    return value.isascii() and value.decode().isprintable()

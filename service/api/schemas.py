@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.api.tensors import DATATYPES, INPUT_NAME, OUTPUTS
+from service.api.tensors import DATATYPES, INPUT_NAME, OUTPUTS, SHAPES
 from service.inputs.image import PIXELS, SIDE
 
 Json = dict[str, Any]
@@ -26,25 +26,13 @@ def schemas(max_images: int) -> Json:
         },
         "PredictRequest": {
             "anyOf": [
-                {
-                    "title": "One image",
-                    "type": "object",
-                    "required": ["image"],
-                    "properties": {"image": ref("Image"), "images": False},
-                },
+                {"title": "One image", **_open({"image": ref("Image"), "images": False}, "image")},
                 {
                     "title": "Many images",
-                    "type": "object",
-                    "required": ["images"],
-                    "properties": {
-                        "images": {
-                            "type": "array",
-                            "items": ref("Image"),
-                            "minItems": 1,
-                            "maxItems": max_images,
-                        },
-                        "image": False,
-                    },
+                    **_open(
+                        {"images": _array(ref("Image"), minItems=1, maxItems=max_images), "image": False},
+                        "images",
+                    ),
                 },
             ]
         },
@@ -57,7 +45,7 @@ def schemas(max_images: int) -> Json:
             },
             image={**_list(pixel, PIXELS), "description": "What the model saw, if `preview` was asked for."},
         ),
-        "Predictions": _object({"predictions": {"type": "array", "items": ref("Prediction"), "minItems": 1}}),
+        "Predictions": _object({"predictions": _array(ref("Prediction"), minItems=1)}),
         "Problem": _object(
             {
                 "type": {"type": "string", "description": "urn:problem-type:… or about:blank"},
@@ -72,97 +60,55 @@ def schemas(max_images: int) -> Json:
 
 
 def _open_inference(max_images: int) -> Json:
-    text = {"type": "string"}
-    shape = {"type": "array", "items": {"type": "integer"}}
-    parameters = {"type": "object"}
-    metadata = _object({"name": text, "datatype": text, "shape": shape})
-    tensors = {"type": "array", "items": metadata}
+    text, parameters = {"type": "string"}, {"type": "object"}
     size = {"type": "integer", "minimum": 1, "maximum": max_images}
-    trailing: list[list[Json]] = [
-        [{"const": side} for side in sides] for sides in ((PIXELS,), (SIDE, SIDE), (1, SIDE, SIDE))
-    ]
+    tensor = {"name": text, "datatype": text, "shape": _array({"type": "integer"})}
+    tensors = _array(_object(tensor))
+    asked = {
+        "name": {"const": INPUT_NAME},
+        "datatype": {"enum": list(DATATYPES)},
+        "shape": {"anyOf": [_tuple(size, *({"const": side} for side in sides)) for sides in SHAPES]},
+        "data": {"type": "array", "description": "Flat or nested; or binary, behind the JSON."},
+        "parameters": parameters,
+    }
+    wanted = {"name": {"enum": list(OUTPUTS)}, "parameters": parameters}
+    given = _object(tensor, data=_array({"type": "number"}), parameters=parameters)
+    request = {
+        "id": text,
+        "parameters": parameters,
+        "inputs": _array(_open(asked, "name", "datatype", "shape"), minItems=1, maxItems=1),
+        "outputs": _array(_open(wanted, "name")),
+    }
+    metadata = {"name": text, "versions": _array(text), "platform": text}
     return {
-        "ServerMetadata": _object(
-            {"name": text, "version": text, "extensions": {"type": "array", "items": text}}
-        ),
+        "ServerMetadata": _object({"name": text, "version": text, "extensions": _array(text)}),
         "Live": _object({"live": {"const": True}}),
         "Ready": _object({"ready": {"const": True}}),
         "ModelReady": _object({"name": text, "ready": {"const": True}}),
-        "ModelMetadata": _object(
-            {
-                "name": text,
-                "versions": {"type": "array", "items": text},
-                "platform": text,
-                "inputs": tensors,
-                "outputs": tensors,
-            }
-        ),
-        "InferRequest": {
-            "type": "object",
-            "required": ["inputs"],
-            "properties": {
-                "id": text,
-                "parameters": parameters,
-                "inputs": {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": 1,
-                    "items": {
-                        "type": "object",
-                        "required": ["name", "datatype", "shape"],
-                        "properties": {
-                            "name": {"const": INPUT_NAME},
-                            "datatype": {"enum": list(DATATYPES)},
-                            "shape": {
-                                "anyOf": [
-                                    {
-                                        "type": "array",
-                                        "prefixItems": [size, *sides],
-                                        "minItems": 1 + len(sides),
-                                        "maxItems": 1 + len(sides),
-                                    }
-                                    for sides in trailing
-                                ]
-                            },
-                            "data": {
-                                "type": "array",
-                                "description": "Flat or nested; or binary, behind the JSON.",
-                            },
-                            "parameters": parameters,
-                        },
-                    },
-                },
-                "outputs": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "required": ["name"],
-                        "properties": {"name": {"enum": list(OUTPUTS)}, "parameters": parameters},
-                    },
-                },
-            },
-        },
+        "ModelMetadata": _object(metadata | {"inputs": tensors, "outputs": tensors}),
+        "InferRequest": _open(request, "inputs"),
         "InferResponse": _object(
-            {
-                "model_name": text,
-                "model_version": text,
-                "outputs": {
-                    "type": "array",
-                    "items": _object(
-                        {"name": text, "datatype": text, "shape": shape},
-                        data={"type": "array", "items": {"type": "number"}},
-                        parameters=parameters,
-                    ),
-                },
-            },
-            id=text,
+            {"model_name": text, "model_version": text, "outputs": _array(given)}, id=text
         ),
         "Error": _object({"error": text}),
     }
 
 
+def _array(items: Json, **bounds: int) -> Json:
+    return {"type": "array", "items": items, **bounds}
+
+
+def _tuple(*items: Json) -> Json:
+    return {"type": "array", "prefixItems": list(items), "minItems": len(items), "maxItems": len(items)}
+
+
+def _open(properties: Json, *required: str) -> Json:
+    """Return the schema of what a client sends: it may have other properties, which are ignored."""
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
 def _list(items: Json, length: int) -> Json:
-    return {"type": "array", "items": items, "minItems": length, "maxItems": length}
+    return _array(items, minItems=length, maxItems=length)
 
 
 def _object(required: Json, **optional: Json) -> Json:

@@ -15,7 +15,6 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +50,8 @@ class Batcher:
     """Runs single images through a model, in batches made of whatever waits.
 
     Use it as ``async with Batcher(...) as batcher``: entering starts the thread and warms the model up
-    in it, leaving stops it. Everything but the forward pass happens in the event loop.
+    in it, leaving stops it. Everything but the forward pass happens in the event loop. A batch runs on what
+    ``model`` is when it starts: to serve another one, warm it up and assign it.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Batcher:
         max_queue_size: int,
         queue_timeout_seconds: float,
     ) -> None:
-        self._model = model
+        self.model = model
         self._metrics = metrics
         self._max_queue_size = max_queue_size
         self._queue_timeout_seconds = queue_timeout_seconds
@@ -80,22 +80,15 @@ class Batcher:
         """Start the thread, and warm the model up in it."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
-        await self.warm_up(self._model)
+        await self.warm_up(self.model)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop the thread after the batch it runs; requests that still wait get a 503."""
         for request in self._pending():
             request.fail(ModelUnavailable("the service is shutting down; try again"))
         self._waiting.clear()
         await self._thread.stop(self._queue_timeout_seconds)
-
-    @property
-    def model(self) -> BatchModel:
-        """The model that the next batch will run on."""
-        return self._model
 
     @property
     def depth(self) -> int:
@@ -120,10 +113,6 @@ class Batcher:
         steps = model.warm_up()
         while await self._thread.run(lambda: next(steps, DONE)) is not DONE:
             pass
-
-    def install(self, model: BatchModel) -> None:
-        """Let a warm model run every batch that starts from now on."""
-        self._model = model
 
     def check_room(self) -> None:
         """Refuse while the queue is full; a caller that checks first decodes nothing in vain.
@@ -198,7 +187,7 @@ class Batcher:
             for row, request in zip(images, requests, strict=True):
                 if request.has_bad_pixels():
                     row[:] = 0  # infinities would make NumPy warn wherever they are added up
-        self._running = batch = _Batch(requests, images, self._model, time.monotonic())
+        self._running = batch = _Batch(requests, images, self.model, time.monotonic())
         # Rows beyond the batch hold older images; their answers are computed and dropped.
         padded = self._buffer[:size]
 

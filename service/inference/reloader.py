@@ -14,7 +14,6 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import TypeAlias, TypeVar
 
 from watchfiles import awatch
@@ -71,9 +70,7 @@ class Reloader:
         self._tasks = [loop.create_task(self._listen()), loop.create_task(self._follow())]
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop watching; a reload under way is given up."""
         for task in self._tasks:
             task.cancel()
@@ -107,11 +104,7 @@ class Reloader:
         """Have the file checked whenever its folder reports a change."""
         try:
             async for _ in awatch(
-                self._path.parent,
-                watch_filter=None,
-                step=QUIET_MS,
-                debounce=LONGEST_WAIT_MS,
-                recursive=False,
+                self._path.parent, watch_filter=None, step=QUIET_MS, debounce=LONGEST_WAIT_MS, recursive=False
             ):
                 self._wake.set()
         except (OSError, RuntimeError) as error:  # the errors of watchfiles itself are RuntimeErrors
@@ -140,7 +133,7 @@ class Reloader:
             lambda: load_model(self._path, batch_sizes=sizes, sha256=settings.model_sha256)
         )
         await self._batcher.warm_up(model)
-        self._batcher.install(model)
+        self._batcher.model = model
         before, self._model, self._refused = self._name, model, ""
         self._metrics.serving(model.card.name, model.card.version)
         self._metrics.reloads.labels("success").inc()

@@ -7,8 +7,6 @@ what is prepared the same way.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,15 +28,6 @@ EDGE = 0.25
 DUST = 0.003
 
 
-class Box(NamedTuple):
-    """Where the ink is, in pixels; right and bottom are past the end."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
 def normalise(grey: Grey) -> NDArray[np.float32]:
     """Return the digit in a grey picture in the form of MNIST, shape (784,), in 256 levels of 0..1.
 
@@ -46,9 +35,9 @@ def normalise(grey: Grey) -> NDArray[np.float32]:
         BlankPicture: the picture has no ink.
     """
     ink = find_ink(grey)
-    box = find_box(ink)
-    scale = BOX / max(box.right - box.left, box.bottom - box.top)
-    ink[: box.top], ink[box.bottom :], ink[:, : box.left], ink[:, box.right :] = 0, 0, 0, 0
+    (top, bottom), (left, right) = find_box(ink)
+    scale = BOX / max(right - left, bottom - top)
+    ink[:top], ink[bottom:], ink[:, :left], ink[:, right:] = 0, 0, 0, 0
     mass = ink.sum()
     y = float(ink.sum(axis=1) @ (np.arange(ink.shape[0]) + 0.5) / mass)
     x = float(ink.sum(axis=0) @ (np.arange(ink.shape[1]) + 0.5) / mass)
@@ -78,12 +67,10 @@ def find_ink(grey: Grey) -> Grey:
     return ink
 
 
-def find_box(ink: Grey) -> Box:
-    """Return the smallest box around the ink, specks of dust apart."""
+def find_box(ink: Grey) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the first row and column of the ink and those past its end, specks of dust apart."""
     clear = np.where(ink > EDGE, ink, 0)
-    top, bottom = _extent(clear.sum(axis=1))
-    left, right = _extent(clear.sum(axis=0))
-    return Box(left, top, right, bottom)
+    return _extent(clear.sum(axis=1)), _extent(clear.sum(axis=0))
 
 
 def averages(length: int, start: float, step: float) -> NDArray[np.float32]:

@@ -9,7 +9,6 @@ from service.errors import InvalidImage
 
 SIDE = 28
 PIXELS = SIDE * SIDE
-ONE_AS_BITS = np.float32(1).view(np.uint32)
 
 # Decoders return what they find at no cost (a JSON parser has doubles, a binary body float32); the batch
 # buffer is where everything becomes float32.
@@ -17,14 +16,7 @@ Image = NDArray[np.float64] | NDArray[np.float32]
 
 
 def in_range(images: Image) -> bool:
-    """Tell whether every pixel of an image or a batch is a number in 0..1.
-
-    Read as unsigned integers, the float32 from 0 to 1 sort as they do as numbers, and all others come after
-    them: what is above 1, infinite or NaN by its exponent, what is negative by its sign. So one pass is
-    enough for a batch. Only minus zero is misjudged, so the plain comparison has the last word.
-    """
-    if images.dtype == np.float32 and np.maximum.reduce(images.view(np.uint32), axis=None) <= ONE_AS_BITS:
-        return True
+    """Tell whether every pixel of an image or a batch is a number in 0..1; NaN is none."""
     return bool(images.min() >= 0.0 and images.max() <= 1.0)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import io
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,9 +59,7 @@ class PictureReader:
         await asyncio.get_running_loop().run_in_executor(self._thread, int)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """End the thread after the picture in hand."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 

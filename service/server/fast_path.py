@@ -14,7 +14,7 @@ readers, the batcher, the errors and the metrics, and answer alike; the tests se
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from starlette.responses import Response
 
@@ -24,12 +24,10 @@ from service.api.request_context import Header, RequestContext
 from service.api.state import Service
 from service.errors import QueueFull, RequestAbandoned
 
-if TYPE_CHECKING:
-    from service.server.protocol import PredictProtocol
-
 URL, METHOD = PATH.encode(), b"POST"
 # Below uvicorn's high-water mark of 64 KiB: it never has to stop reading for us.
 MAX_BODY_BYTES = 1 << 15
+CYCLE = ("body", "disconnected", "keep_alive", "response_complete")
 GENERAL_HEADERS = frozenset((b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"))
 
 
@@ -47,34 +45,36 @@ def find_media_type(url: bytes, method: bytes, headers: list[Header]) -> bytes |
     return media_type if media_type in NUMBERS and 0 <= length <= MAX_BODY_BYTES else None
 
 
+class Connection(Protocol):
+    """What a request on the fast path needs of uvicorn's protocol, and of ours."""
+
+    headers: list[Header]
+    parser: Any
+    pipeline: Any
+    transport: asyncio.Transport
+
+    def write_response(self, context: RequestContext, response: Response, *, close: bool) -> None: ...
+    def on_response_complete(self) -> None: ...
+    def pause_after_rejection(self) -> None: ...
+
+
 class FastRequest:
     """One request on the fast path; uvicorn's protocol takes it for its own RequestResponseCycle.
 
-    ``body``, ``response_complete``, ``disconnected``, ``keep_alive`` and ``message_event`` are what that
-    protocol reads and writes of a cycle.
+    ``CYCLE`` and ``message_event`` are what that protocol reads and writes of a cycle.
     """
 
-    __slots__ = (
-        "_context",
-        "_media_type",
-        "_protocol",
-        "_reply",
-        "_service",
-        "body",
-        "disconnected",
-        "keep_alive",
-        "response_complete",
-    )
+    __slots__ = ("_connection", "_context", "_media_type", "_reply", "_service", *CYCLE)
 
-    def __init__(self, protocol: PredictProtocol, service: Service, media_type: bytes) -> None:
+    def __init__(self, connection: Connection, service: Service, media_type: bytes) -> None:
         self.body = bytearray()
         self.response_complete = False
         self.disconnected = False
-        self.keep_alive = protocol.parser.should_keep_alive()
-        self._protocol = protocol
+        self.keep_alive = connection.parser.should_keep_alive()
+        self._connection = connection
         self._service = service
         self._media_type = media_type
-        self._context = RequestContext(service.tracker, protocol.headers)
+        self._context = RequestContext(service.tracker, connection.headers)
         self._reply: asyncio.Future[Any] | None = None
 
     @property
@@ -93,13 +93,13 @@ class FastRequest:
         """Decode the body, which is whole by now, and queue its images."""
         service = self._service
         try:
-            service.authorize(self._protocol.headers)
+            service.authorize(self._connection.headers)
             service.batcher.check_room()
             self._reply = submit(service, service.numbers.read(self._media_type, bytes(self.body)))
         except Exception as error:
             self.refuse(error)
             if isinstance(error, QueueFull):
-                self._protocol.pause_after_rejection()
+                self._connection.pause_after_rejection()
         else:
             self._reply.add_done_callback(self._finish)
 
@@ -119,13 +119,13 @@ class FastRequest:
             self._write(response)
 
     def _write(self, response: Response) -> None:
-        protocol = self._protocol
+        connection = self._connection
         close = self._service.tracker.draining or not self.keep_alive
-        protocol.write_response(self._context, response, close=close)
+        connection.write_response(self._context, response, close=close)
         self.response_complete = True
         self._context.finish(PATH, "POST", response.status_code)
         if close:
-            protocol.transport.close()
+            connection.transport.close()
         # Without a timer for the idle connection: ``check_timeouts`` closes it.
-        if protocol.pipeline:
-            protocol.on_response_complete()
+        if connection.pipeline:
+            connection.on_response_complete()

@@ -9,10 +9,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.api.request_context import CLOSE, Header, RequestContext, header_lines
 from service.api.state import Service
-from service.errors import HeadersTooLarge, InvalidRequest, ServiceError
+from service.errors import HeadersTooLarge, InvalidRequest, RequestTimeout, ServiceError
 from service.server.fast_path import MAX_BODY_BYTES, FastRequest, find_media_type
 from service.server.throttle import Throttle
-from service.server.timeouts import Stage, StageTimer, limit_of, timeout_error
+from service.server.timeouts import Stage, StageTimer, stage_limits
 
 MAX_HEAD_BYTES, MAX_HEADERS = 1 << 16, 256
 CLOSE_LINE = header_lines([CLOSE])
@@ -103,15 +103,16 @@ class PredictProtocol(HttpToolsProtocol):
         """Close the connection if its client has kept it in one stage for too long."""
         stage = self._current_stage()
         message = self.headers if stage is self._reading else None  # each message has a list of its own
-        settings = self._service.settings
-        if self._timer.seconds(stage, message, now) < limit_of(stage, settings):
+        limit = stage_limits(self._service.settings)[stage]
+        if self._timer.seconds(stage, message, now) < limit:
             return
         if stage is REQUEST:
             self.transport.close()
         elif stage is CLIENT:
             self.transport.abort()
         else:
-            self._reject(timeout_error(stage, settings))
+            part = "headers" if stage is HEADERS else "body"
+            self._reject(RequestTimeout(f"the {part} did not arrive within {limit:g} s"))
 
     def _current_stage(self) -> Stage:
         if self.transport.is_closing() or self.flow.write_paused:

@@ -9,8 +9,8 @@ import time
 from functools import partial
 
 import uvicorn
+from starlette.applications import Starlette
 
-from service.api.app import Application
 from service.api.state import Service
 from service.server.protocol import PredictProtocol
 from service.server.throttle import Throttle
@@ -33,7 +33,7 @@ class Server(uvicorn.Server):
     the last of its connection. Requests that still come are served, until none has come for half a second.
     """
 
-    def __init__(self, app: Application, settings: Settings) -> None:
+    def __init__(self, app: Starlette, settings: Settings) -> None:
         # uvicorn calls this with its own arguments, once for each connection.
         protocol = partial(PredictProtocol, throttle=Throttle())
         config = uvicorn.Config(

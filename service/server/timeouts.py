@@ -6,9 +6,9 @@ no timer. Two checks that find the same stage of the same message have seen the 
 
 from __future__ import annotations
 
+import math
 from enum import Enum, auto
 
-from service.errors import RequestTimeout
 from service.settings import Settings
 
 
@@ -39,20 +39,12 @@ class StageTimer:
         return now - self._since
 
 
-def limit_of(stage: Stage, settings: Settings) -> float:
-    """Return the seconds that a connection may be in a stage."""
-    match stage:
-        case Stage.REQUEST:
-            return settings.keep_alive_seconds
-        case Stage.HEADERS:
-            return settings.header_timeout_seconds
-        case Stage.BODY | Stage.CLIENT:
-            return settings.body_timeout_seconds
-        case Stage.ANSWER:
-            return float("inf")
-
-
-def timeout_error(stage: Stage, settings: Settings) -> RequestTimeout:
-    """Return what to answer to a request whose headers or body did not arrive in time."""
-    part = "headers" if stage is Stage.HEADERS else "body"
-    return RequestTimeout(f"the {part} did not arrive within {limit_of(stage, settings):g} s")
+def stage_limits(settings: Settings) -> dict[Stage, float]:
+    """Return the seconds that a connection may be in each stage."""
+    return {
+        Stage.REQUEST: settings.keep_alive_seconds,
+        Stage.HEADERS: settings.header_timeout_seconds,
+        Stage.BODY: settings.body_timeout_seconds,
+        Stage.ANSWER: math.inf,
+        Stage.CLIENT: settings.body_timeout_seconds,
+    }

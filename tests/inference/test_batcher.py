@@ -233,7 +233,7 @@ def test_a_new_model_serves_from_the_next_batch_on(model, digits):
         async with batcher_of(gated) as batcher:
             running = batcher.submit(pixels(digits[0]))
             await begun(gated)
-            batcher.install(model)
+            batcher.model = model
             gated.open()
             await running
             later = await batcher.submit(pixels(digits[0]))
