@@ -50,7 +50,7 @@ class ApiKeys:
         if shown is None:
             raise Unauthorized("send an API key, as Authorization: Bearer KEY or X-API-Key: KEY")
         digest = hashlib.sha256(shown).digest()
-        # Every key is compared, each in the same time: how long a refusal takes tells nothing.
+        # Every key is compared, each in constant time: how long a refusal takes reveals nothing.
         if not max([hmac.compare_digest(digest, known) for known in self._digests]):
             raise Unauthorized("this API key is not known")
 
@@ -62,7 +62,7 @@ class ApiKeys:
         try:
             digests = self._read()
         except (OSError, ValueError) as error:
-            # Losing the file must not lock everybody out, nor let everybody in.
+            # A lost file must neither refuse all requests nor let all pass.
             logger.warning("could not reload the API keys; the current ones stay: %s: %s", self._path, error)
             return
         if digests != self._digests:

@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 description of every endpoint, with the limits that this process runs with.
 
-The tests hold it to its word: they run each of its examples, and let schemathesis look for a disagreement.
+The tests run each of its examples, and let schemathesis search for answers that it does not describe.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DESCRIPTION = """\
 Reads a handwritten digit in an image of 28 x 28 pixels.
 
 Every answer says which replica gave it (`X-Served-By`) and under which id the logs know the request
-(`X-Request-ID`; send your own and it is kept, as is a `traceparent`). What can't be answered is told as a
+(`X-Request-ID`; send your own and it is kept, as is a `traceparent`). What can't be answered gets a
 problem (RFC 9457): what was found, where, and what was expected.
 """
 

@@ -102,7 +102,7 @@ class RequestContext:
             tracker.last_served = now
         tracker.metrics.request(route, method, status, seconds)
         sample = tracker.access_log_sample
-        # Nobody gains by guessing this number.
+        # Not for security: it only decides which requests are logged.
         if sample and random.random() < sample:  # noqa: S311 # nosec B311
             fields = {"method": method, "route": route, "status": status, "seconds": round(seconds, 6)}
             logger.info("%s %s %d", method, route, status, extra=fields | self._names())

@@ -92,7 +92,7 @@ def write_response(request: InferenceRequest, predictions: Sequence[Prediction])
             outputs.append({**output, "parameters": {"binary_data_size": len(chunks[-1])}})
         else:
             outputs.append({**output, "data": tensor.reshape(-1)})
-    # All by one model, but for the moment of a reload; then the first speaks for the rest.
+    # All are by one model, except during a reload; then the first one's is given.
     card = predictions[0].model
     answer: dict[str, Any] = {"model_name": card.name, "model_version": card.version, "outputs": outputs}
     if request.id is not None:

@@ -30,7 +30,7 @@ HEADERS = {
     ),
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
-    # Ask every time, and get the same 304: after an update nobody looks at an old page.
+    # The browser asks every time and mostly gets a 304: after an update no old page is shown.
     "cache-control": "no-cache",
 }
 

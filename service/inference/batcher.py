@@ -108,14 +108,14 @@ class Batcher:
     async def warm_up(self, model: BatchModel) -> None:
         """Get a model up to full speed, in the thread that will run it.
 
-        The steps take turns with the batches, so that nobody waits for all of them.
+        The steps take turns with the batches, so that no request waits for all of them.
         """
         steps = model.warm_up()
         while await self._thread.run(lambda: next(steps, DONE)) is not DONE:
             pass
 
     def check_room(self) -> None:
-        """Refuse while the queue is full; a caller that checks first decodes nothing in vain.
+        """Refuse while the queue is full; a caller that checks first decodes no body that is refused.
 
         Raises:
             QueueFull: ``max_queue_size`` images wait already.
@@ -153,7 +153,7 @@ class Batcher:
     ) -> asyncio.Future[list[Prediction]]:
         """Queue images, shape (N, 784), N at least 1, or none of them; resolves to their predictions.
 
-        They share batches with everybody else's. ``abandoned`` and the errors are those of ``submit``.
+        They share batches with those of other requests. ``abandoned`` and the errors are those of ``submit``.
 
         Raises:
             QueueFull: the queue does not have room for all of them.
@@ -214,7 +214,7 @@ class Batcher:
         self._loop.call_soon(self._conclude, batch, answers, seconds)
 
     def _answer(self, batch: _Batch, answers: list[Prediction]) -> list[tuple[int, Prediction]]:
-        """Resolve the replies that somebody still waits for; return those with their places in the batch."""
+        """Resolve the replies that are still waited for; return those with their places in the batch."""
         given = []
         for place, (request, answer) in enumerate(zip(batch.requests, answers, strict=True)):
             if not request.reply.done():

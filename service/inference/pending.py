@@ -1,4 +1,4 @@
-"""An image in the batcher's queue, and the reply that somebody waits for."""
+"""An image in the batcher's queue, and the reply that its request waits for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PendingImage:
             self.reply.set_exception(error)
 
     def has_bad_pixels(self) -> bool:
-        """Tell whether a pixel is not a number in 0..1, and refuse the image if one is."""
+        """Return whether a pixel is not a number in 0..1, and refuse the image if one is."""
         try:
             check_pixels(self.image)
         except InvalidImage as error:

@@ -16,7 +16,7 @@ Image = NDArray[np.float64] | NDArray[np.float32]
 
 
 def in_range(images: Image) -> bool:
-    """Tell whether every pixel of an image or a batch is a number in 0..1; NaN is none."""
+    """Return whether every pixel of an image or a batch is a number in 0..1; NaN is none."""
     return bool(images.min() >= 0.0 and images.max() <= 1.0)
 
 
@@ -30,7 +30,7 @@ def check_pixels(image: Image, *, where: str = "image", pointer: str = "/image")
     """Refuse an image, shape (784,), with a pixel that is not a number in 0..1 once it is a float32.
 
     Raises:
-        InvalidImage: names the first offending pixel and its value; ``where`` and ``pointer`` tell what the
+        InvalidImage: names the first offending pixel and its value; ``where`` and ``pointer`` are what the
             client calls the image.
     """
     rounded = as_float32(image)

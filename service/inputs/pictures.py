@@ -41,7 +41,7 @@ class PictureReader:
     """Turns picture files into images, one at a time, in a thread of its own.
 
     A picture costs many times what a prediction does. One thread, and a bounded number that wait for it,
-    keep pictures from taking the processor and the memory away from everybody else.
+    leave the processor and the memory to other requests.
 
     Use it as ``async with PictureReader(...) as reader``; leaving ends the thread.
     """

@@ -16,7 +16,7 @@ from service.server.timeouts import Stage, StageTimer, stage_limits
 
 MAX_HEAD_BYTES, MAX_HEADERS = 1 << 16, 256
 CLOSE_LINE = header_lines([CLOSE])
-# As globals: a member is looked up in its enumeration with more ado, four times for each request.
+# As globals: an attribute of an enumeration costs ten times as much, four times for each request.
 REQUEST, HEADERS, BODY, ANSWER, CLIENT = Stage
 
 
@@ -154,7 +154,7 @@ class PredictProtocol(HttpToolsProtocol):
         self._close()
 
     def _close(self) -> None:
-        """Close the connection; an application that still answers hears of it before it writes."""
+        """Close the connection; an application that still answers is told so before it writes."""
         self.transport.close()
         cycle = self.cycle
         if cycle is not None and not isinstance(cycle, FastRequest) and not cycle.response_complete:
@@ -162,7 +162,7 @@ class PredictProtocol(HttpToolsProtocol):
             cycle.message_event.set()
 
     def _can_respond(self) -> bool:
-        """Tell whether the next bytes that the client reads answer the request that is being read."""
+        """Return whether the next bytes that the client reads answer the request that is being read."""
         cycle: Any = self.cycle
         if self.pipeline:
             return False
