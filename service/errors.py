@@ -10,6 +10,7 @@
     ├── PictureTooLarge        413  more pixels than the limit
     ├── TooManyImages          413  more images in one request than the limit
     ├── UnsupportedMediaType   415  the route does not take this content type
+    ├── UnsupportedEncoding    415  the body is compressed in a way that is not read here
     ├── InvalidImage           422  well-formed, but not a 28 x 28 image with pixels in 0..1
     ├── BlankPicture           422  a picture with nothing on it
     ├── InvalidOption          422  a query parameter has a value that it does not take
@@ -98,6 +99,12 @@ class TooManyImages(ServiceError):
 class UnsupportedMediaType(ServiceError):
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     title = "Unsupported content type"
+
+
+class UnsupportedEncoding(ServiceError):
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    title = "Unsupported content encoding"
+    headers: ClassVar[Mapping[str, str]] = {"accept-encoding": "gzip, deflate"}
 
 
 class InvalidImage(ServiceError):

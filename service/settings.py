@@ -62,6 +62,9 @@ class Settings:
         30.0, "seconds that its body may take, and that its answer may wait to be read", 0.1, 3600
     )
     keep_alive_seconds: int = _setting(75, "seconds an idle connection stays open", 1, 3600)
+    connection_max_age_seconds: float = _setting(
+        60.0, "seconds after which a connection ends with its next answer, half to whole; 0: never", 0, 86400
+    )
     shutdown_timeout_seconds: int = _setting(
         20, "seconds that requests in flight get to finish after SIGTERM", 1, 3600
     )
@@ -105,7 +108,7 @@ def describe_settings() -> str:
     lines = []
     for setting in fields(Settings):
         default = "" if setting.default in (None, "") else f" ({setting.default})"
-        lines.append(f"  {setting.name.upper():26}{setting.metadata['help']}{default}")
+        lines.append(f"  {setting.name.upper():28}{setting.metadata['help']}{default}")
     return "\n".join(lines)
 
 

@@ -43,6 +43,8 @@ class RequestMiddleware:
             if isinstance(error, QueueFull) and "pause_after_rejection" in scope["state"]:
                 scope["state"]["pause_after_rejection"]()
             response = context.error_response(scope["path"], scope["method"], error)
+            if any(name == b"expect" for name, _ in scope["headers"]):
+                response.raw_headers.append(CLOSE)  # whether the body comes all the same is up to the client
             await response(scope, receive, send_with_headers)
         finally:
             # The route's template, never the raw path: labels must stay few.

@@ -17,7 +17,7 @@ from service.api import tensors
 from service.api.body import read_body
 from service.api.predict import submit_many
 from service.api.state import service_of
-from service.errors import UnknownModel, UnsupportedMediaType
+from service.errors import UnknownModel
 from service.inference.card import Card
 
 
@@ -83,12 +83,9 @@ class Infer:
         service = service_of(scope)
         service.authorize(scope["headers"])
         _card(scope)
-        headers = Headers(scope=scope)
-        if headers.get("content-encoding", "identity") != "identity":
-            raise UnsupportedMediaType("the body is compressed; send it as it is")
-        body = await read_body(receive, service.settings.max_body_bytes)
+        body = await read_body(scope, receive, service.settings.max_body_bytes)
         service.batcher.check_room()
-        inference = tensors.read_request(body, headers.get(tensors.HEADER_LENGTH))
+        inference = tensors.read_request(body, Headers(scope=scope).get(tensors.HEADER_LENGTH))
         predictions = await submit_many(service, inference.images, tensors.INPUT_NAME, receive)
         response = tensors.write_response(inference, predictions)
         await response(scope, receive, send)

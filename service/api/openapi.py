@@ -189,6 +189,7 @@ _PREDICTING = (
     errors.BodyTooLarge,
     errors.TooManyImages,
     errors.UnsupportedMediaType,
+    errors.UnsupportedEncoding,
     errors.InvalidImage,
     errors.QueueFull,
     errors.ModelUnavailable,

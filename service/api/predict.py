@@ -13,7 +13,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.api.body import FORM, find_content_type, media_type_of, read_body, read_form_file, read_options
+from service.api.body import FORM, find_header, media_type_of, read_body, read_form_file, read_options
 from service.api.request_context import CLOSE
 from service.api.state import Service, service_of
 from service.errors import InvalidImage, TooManyImages, UnsupportedMediaType
@@ -35,8 +35,8 @@ class Predict:
         """Answer one request."""
         service = service_of(scope)
         service.authorize(scope["headers"])
-        content_type = find_content_type(scope["headers"])
-        body = await read_body(receive, service.settings.max_body_bytes)
+        content_type = find_header(scope["headers"], b"content-type")
+        body = await read_body(scope, receive, service.settings.max_body_bytes)
         service.batcher.check_room()
         options = read_options(scope["query_string"])
         pixels = await read_pixels(service, content_type, body)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from starlette.responses import Response
 
-from service.api.body import find_content_type, media_type_of
+from service.api.body import find_header, media_type_of
 from service.api.predict import NUMBERS, PATH, respond, submit
 from service.api.request_context import Header, RequestContext
 from service.api.state import Service
@@ -41,7 +41,7 @@ def find_media_type(url: bytes, method: bytes, headers: list[Header]) -> bytes |
             length = int(value)
         elif name in GENERAL_HEADERS:
             return None
-    media_type = media_type_of(find_content_type(headers))
+    media_type = media_type_of(find_header(headers, b"content-type"))
     return media_type if media_type in NUMBERS and 0 <= length <= MAX_BODY_BYTES else None
 
 
@@ -49,10 +49,12 @@ class Connection(Protocol):
     """What a request on the fast path needs of uvicorn's protocol, and of ours."""
 
     headers: list[Header]
-    parser: Any
-    pipeline: Any
     transport: asyncio.Transport
 
+    @property
+    def keeps_alive(self) -> bool: ...
+    @property
+    def backlog(self) -> bool: ...
     def write_response(self, context: RequestContext, response: Response, *, close: bool) -> None: ...
     def on_response_complete(self) -> None: ...
     def pause_after_rejection(self) -> None: ...
@@ -64,17 +66,18 @@ class FastRequest:
     ``CYCLE`` and ``message_event`` are what that protocol reads and writes of a cycle.
     """
 
-    __slots__ = ("_connection", "_context", "_media_type", "_reply", "_service", *CYCLE)
+    __slots__ = ("_connection", "_context", "_headers", "_media_type", "_reply", "_service", *CYCLE)
 
     def __init__(self, connection: Connection, service: Service, media_type: bytes) -> None:
         self.body = bytearray()
         self.response_complete = False
         self.disconnected = False
-        self.keep_alive = connection.parser.should_keep_alive()
+        self.keep_alive = connection.keeps_alive
         self._connection = connection
         self._service = service
         self._media_type = media_type
-        self._context = RequestContext(service.tracker, connection.headers)
+        self._headers = connection.headers
+        self._context = RequestContext(service.tracker, self._headers)
         self._reply: asyncio.Future[Any] | None = None
 
     @property
@@ -83,17 +86,18 @@ class FastRequest:
         return self
 
     def set(self) -> None:
-        """Give up what is left to do if the client has gone."""
-        if self.disconnected and self._reply is not None:
+        """Give up what is left to do if the client has gone; it may be told so more than once."""
+        if self.response_complete or not self.disconnected:
+            return
+        if self._reply is not None:
             self._reply.cancel()
-        elif self.disconnected:
-            self._context.finish(PATH, "POST", RequestAbandoned.status)
+        self._abandon()
 
     def begin(self) -> None:
         """Decode the body, which is whole by now, and queue its images."""
         service = self._service
         try:
-            service.authorize(self._connection.headers)
+            service.authorize(self._headers)
             service.batcher.check_room()
             self._reply = submit(service, service.numbers.read(self._media_type, bytes(self.body)))
         except Exception as error:
@@ -108,8 +112,10 @@ class FastRequest:
         self._write(self._context.error_response(PATH, "POST", error))
 
     def _finish(self, reply: asyncio.Future[Any]) -> None:
-        if self.disconnected or reply.cancelled():
-            self._context.finish(PATH, "POST", RequestAbandoned.status)
+        if self.response_complete:
+            return
+        if reply.cancelled() or self._connection.transport.is_closing():
+            self._abandon()
             return
         try:
             response = respond(reply.result())
@@ -117,6 +123,10 @@ class FastRequest:
             self.refuse(error)
         else:
             self._write(response)
+
+    def _abandon(self) -> None:
+        self.response_complete = True
+        self._context.finish(PATH, "POST", RequestAbandoned.status)
 
     def _write(self, response: Response) -> None:
         connection = self._connection
@@ -127,5 +137,5 @@ class FastRequest:
         if close:
             connection.transport.close()
         # Without a timer for the idle connection: ``check_timeouts`` closes it.
-        if connection.pipeline:
+        if connection.backlog:
             connection.on_response_complete()

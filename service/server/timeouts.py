@@ -7,6 +7,7 @@ no timer. Two checks that find the same stage of the same message have seen the 
 from __future__ import annotations
 
 import math
+import time
 from enum import Enum, auto
 
 from service.settings import Settings
@@ -25,18 +26,18 @@ class Stage(Enum):
 class StageTimer:
     """Measures how long one connection has been in its stage."""
 
-    __slots__ = ("_message", "_since", "_stage")
+    __slots__ = ("_message", "_stage", "since")
 
     def __init__(self) -> None:
         self._stage: Stage | None = None
         self._message: object = None
-        self._since = 0.0
+        self.since = time.monotonic()
 
     def seconds(self, stage: Stage, message: object, now: float) -> float:
         """Return for how long the connection has been seen in this stage of this message."""
         if stage is not self._stage or message is not self._message:
-            self._stage, self._message, self._since = stage, message, now
-        return now - self._since
+            self._stage, self._message, self.since = stage, message, now
+        return now - self.since
 
 
 def stage_limits(settings: Settings) -> dict[Stage, float]:

@@ -39,7 +39,8 @@ def test_a_body_may_come_in_pieces(connect):
 
 
 @pytest.mark.parametrize(
-    "request_", [PREDICT.replace(b"Host: x", b"Connection: close"), PREDICT.replace(b"HTTP/1.1", b"HTTP/1.0")]
+    "request_",
+    [PREDICT.replace(b"Host: x", b"Host: x\r\nConnection: close"), PREDICT.replace(b"HTTP/1.1", b"HTTP/1.0")],
 )
 def test_a_connection_that_is_to_close_is_closed(connect, request_):
     connection = connect()

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import resource
-import select
 import threading
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.support.http import HEALTHZ, SEVEN, post, read_answers
+from tests.support.http import SEVEN, post
 from tests.support.paths import ROOT
 from tests.support.pictures import bar, png
-from tests.support.process import open_files
-from tests.support.wait import until
 
 
 @pytest.mark.parametrize("output", ["/dev/full", "/dev/null"])
@@ -71,19 +67,3 @@ def test_when_memory_is_short_requests_fail_alone(start_server):
     resource.prlimit(server.process.pid, resource.RLIMIT_DATA, before)
     assert server.health() == 200
     assert server.terminate() == 0
-
-
-def test_when_descriptors_run_out_new_connections_end_and_the_others_are_served(start_server):
-    server = start_server()
-    limit = open_files(server.process.pid) + 4
-
-    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
-    with ExitStack() as clients:
-        connections = [clients.enter_context(server.connect()) for _ in range(12)]
-        ended, _, _ = select.select(connections, [], [], 30)
-        assert {connection.recv(1) for connection in ended} == {b""}
-        connections[0].sendall(HEALTHZ)
-        assert read_answers(connections[0], 1) == [(200, b"OK")]
-
-    until(lambda: server.health() == 200)
-    assert post(server, SEVEN).json()["digit"] == 7

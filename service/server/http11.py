@@ -1,0 +1,261 @@
+"""HTTP/1.1 as RFC 9112 asks for it, over uvicorn's parser, with bounds on what is parsed ahead.
+
+Every request comes through here, whatever path it takes. Bytes are parsed in small parts, so that limits hold
+however a client cuts them into packets, and parsing stops while enough requests of a connection wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.api.request_context import header_lines
+from service.errors import HeadersTooLarge, InvalidRequest, ServiceError
+from service.server.timeouts import Stage
+
+MAX_HEAD_BYTES, MAX_HEADERS = 1 << 16, 256
+PART_BYTES = 1 << 12
+MAX_PIPELINED = 8
+MAX_UNPARSED_BYTES = 1 << 16
+# A client that has closed its sending half may have closed both: it gets so long to be answered.
+HALF_CLOSED_SECONDS = 1.0
+# As globals: an attribute of an enumeration costs ten times as much, four times for each request.
+REQUEST, HEADERS, BODY, ANSWER, CLIENT = Stage
+
+
+class Rejected(Exception):
+    """Ends the parsing of a connection that has been closed."""
+
+
+class HoldingFlow(FlowControl):
+    """Reading stops and starts as uvicorn says, but never starts while the connection holds it."""
+
+    held = False
+
+    def resume_reading(self) -> None:
+        """Read on, unless the connection has more than enough to parse."""
+        if not self.held:
+            super().resume_reading()
+
+
+class Http11Protocol(HttpToolsProtocol):
+    """One connection. A subclass decides on the path of a request, and how a rejected one is answered."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.reading = REQUEST  # what the parser is in the middle of
+        self.answering: Any = (
+            None  # the request that is being answered; uvicorn's ``cycle`` is the newest one
+        )
+        self.last_request = False  # whether the next request is the connection's last
+        self.max_message_bytes = math.inf  # past it, a client goes on after a 413, or never ends its trailers
+        self._paused = False
+        self._parsing = False
+        self._unparsed = b""
+        self._message_ended = False
+        self._measured: object = None
+        self._size = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin as uvicorn does, with a flow that can be held."""
+        super().connection_made(transport)
+        self.flow: HoldingFlow = HoldingFlow(transport)
+
+    def take_request(self) -> None:
+        """Begin to answer the request whose headers are complete."""
+        raise NotImplementedError
+
+    def reject(self, error: ServiceError) -> None:
+        """Answer the request that is being read with an error, if that can be sent now, and close."""
+        raise NotImplementedError
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether a request may follow the one that is being read; after one of HTTP/1.0 none does."""
+        keeps = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        return keeps and not self.last_request
+
+    @property
+    def backlog(self) -> bool:
+        """Whether requests wait for an earlier one of this connection, parsed or not."""
+        return bool(self.pipeline or self._unparsed)
+
+    def on_message_begin(self) -> None:
+        """Begin a message; its scope is built once it is known that one is needed."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self.reading = HEADERS
+
+    def take_general_path(self) -> None:
+        """Hand the request over to uvicorn, and so to the application."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers  # the scope holds this list
+        super().on_headers_complete()
+        if self.last_request:
+            self.cycle.keep_alive = False
+
+    def on_headers_complete(self) -> None:
+        """Check the head, and take the request."""
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            return  # the parser stops here; ``_ignore_upgrade`` has it parse the head again
+        self._check_head()
+        self.take_request()
+        self.reading = BODY
+        self.headers = []  # what comes now is trailers, which are never taken for headers
+
+    def on_message_complete(self) -> None:
+        """Note that the body is whole."""
+        if self.parser.should_upgrade():
+            return
+        self.reading = REQUEST
+        self._message_ended = True
+        self.finish_request()
+
+    def finish_request(self) -> None:
+        """Take note that the body of the request is whole."""
+        super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived, or keep it while the connection is paused or has enough to do."""
+        self._unset_keepalive_if_required()
+        if self._unparsed or self._is_blocked():
+            self._unparsed += data
+            if len(self._unparsed) > MAX_UNPARSED_BYTES:
+                self._hold()
+        else:
+            self._parse(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer a request that is complete: the client may have closed its sending half alone."""
+        if self.reading is not REQUEST or self.cycle is None or self.cycle.response_complete:
+            return False
+        if not self._unparsed:
+            self.cycle.keep_alive = False
+        self.loop.call_later(HALF_CLOSED_SECONDS, self.transport.abort)
+        return True
+
+    def on_response_complete(self) -> None:
+        """Go on with what waits behind the request that has been answered."""
+        super().on_response_complete()
+        self._resume_parsing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request that is being answered, too; uvicorn tells the newest one alone."""
+        answering = self.answering
+        self.pipeline.clear()
+        self._unparsed = b""
+        super().connection_lost(exc)
+        if answering is not None and answering is not self.cycle and not answering.response_complete:
+            answering.disconnected = True
+            answering.message_event.set()
+
+    def shutdown(self) -> None:
+        """End with the answer to what has arrived, even while the connection is paused."""
+        self.resume()
+        super().shutdown()
+
+    def pause(self) -> None:
+        """Parse no further for now."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Parse what has arrived meanwhile."""
+        self._paused = False
+        self._resume_parsing()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self.answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _is_blocked(self) -> bool:
+        return self._paused or len(self.pipeline) >= MAX_PIPELINED
+
+    def _resume_parsing(self) -> None:
+        if self._parsing or self._is_blocked() or not self._unparsed or self.transport.is_closing():
+            return
+        data, self._unparsed = self._unparsed, b""
+        self.flow.held = False
+        self.flow.resume_reading()
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        self._parsing = True
+        while data and not self._is_blocked() and not self.transport.is_closing():
+            part, data = data[:PART_BYTES], data[PART_BYTES:]
+            self._message_ended = False
+            try:
+                self.parser.feed_data(part)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = part[upgrade.args[0] :] + data
+                self._ignore_upgrade()
+            except httptools.HttpParserError:
+                if not self.transport.is_closing():
+                    self.reject(InvalidRequest("this is not HTTP/1.1"))
+                break
+            if self.reading is not REQUEST:
+                # What came with the end of another message may be mostly that one's.
+                self._check_size(0 if self._message_ended else len(part))
+        self._parsing = False
+        self._unparsed = data
+        if data:
+            self._hold()
+
+    def _hold(self) -> None:
+        self.flow.pause_reading()
+        self.flow.held = True
+
+    def _ignore_upgrade(self) -> None:
+        """Parse a head again without its ``Upgrade``, which a server may ignore (RFC 9110, 7.8)."""
+        version = self.parser.get_http_version().encode()
+        request_line = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, version)
+        rest = [header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.parser.feed_data(request_line + header_lines(rest) + b"\r\n")
+
+    def _check_head(self) -> None:
+        if self.parser.get_method() == b"CONNECT":
+            self._end(InvalidRequest("CONNECT is for proxies"))
+        if len(self.headers) > MAX_HEADERS:
+            self._end(too_large())
+        hosts = 0
+        for name, _ in self.headers:
+            if name == b"host":
+                hosts += 1
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self._end(InvalidRequest(f"there are {hosts} Host headers; HTTP/1.1 requires one"))
+
+    def _check_size(self, size: int) -> None:
+        if self._measured is not self.headers:
+            self._measured, self._size = self.headers, 0
+        self._size += size
+        head_too_large = self.reading is HEADERS and self._size > MAX_HEAD_BYTES
+        if len(self.headers) > MAX_HEADERS or head_too_large:
+            self.reject(too_large())
+        elif self._size > self.max_message_bytes:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection; an application that still answers is told so before it writes."""
+        self.transport.close()
+        answering = self.answering
+        if answering is not None and not answering.response_complete:
+            answering.disconnected = True
+            answering.message_event.set()
+
+    def _end(self, error: ServiceError) -> None:
+        self.reject(error)
+        raise Rejected
+
+
+def too_large() -> HeadersTooLarge:
+    """Return what a client gets whose headers, or trailers, are over the limits."""
+    return HeadersTooLarge(f"the headers are over {MAX_HEAD_BYTES} bytes, or over {MAX_HEADERS} lines")
