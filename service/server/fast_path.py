@@ -35,14 +35,17 @@ def find_media_type(url: bytes, method: bytes, headers: list[Header]) -> bytes |
     """Return the media type of a request that the fast path takes; None for any other."""
     if url != URL or method != METHOD:
         return None
-    length = -1
+    length, hosts = -1, 0
     for name, value in headers:
         if name == b"content-length":
             length = int(value)
+        elif name == b"host":
+            hosts += 1
         elif name in GENERAL_HEADERS:
             return None
     media_type = media_type_of(find_header(headers, b"content-type"))
-    return media_type if media_type in NUMBERS and 0 <= length <= MAX_BODY_BYTES else None
+    plain = media_type in NUMBERS and 0 <= length <= MAX_BODY_BYTES and hosts == 1
+    return media_type if plain else None
 
 
 class Connection(Protocol):

@@ -19,7 +19,7 @@ from service.errors import HeadersTooLarge, InvalidRequest, ServiceError
 from service.server.timeouts import Stage
 
 MAX_HEAD_BYTES, MAX_HEADERS = 1 << 16, 256
-PART_BYTES = 1 << 12
+PART_BYTES = 6 << 10
 MAX_PIPELINED = 8
 MAX_UNPARSED_BYTES = 1 << 16
 # A client that has closed its sending half may have closed both: it gets so long to be answered.
@@ -54,6 +54,7 @@ class Http11Protocol(HttpToolsProtocol):
         )
         self.last_request = False  # whether the next request is the connection's last
         self.max_message_bytes = math.inf  # past it, a client goes on after a 413, or never ends its trailers
+        self.rejection: ServiceError | None = None  # of what is no request, once those before it are answered
         self._paused = False
         self._parsing = False
         self._unparsed = b""
@@ -82,8 +83,8 @@ class Http11Protocol(HttpToolsProtocol):
 
     @property
     def backlog(self) -> bool:
-        """Whether requests wait for an earlier one of this connection, parsed or not."""
-        return bool(self.pipeline or self._unparsed)
+        """Whether something waits for an answer that is not complete yet."""
+        return bool(self.pipeline or self._unparsed or self.rejection)
 
     def on_message_begin(self) -> None:
         """Begin a message; its scope is built once it is known that one is needed."""
@@ -94,6 +95,7 @@ class Http11Protocol(HttpToolsProtocol):
 
     def take_general_path(self) -> None:
         """Hand the request over to uvicorn, and so to the application."""
+        self._check_head()
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
@@ -106,7 +108,8 @@ class Http11Protocol(HttpToolsProtocol):
         """Check the head, and take the request."""
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             return  # the parser stops here; ``_ignore_upgrade`` has it parse the head again
-        self._check_head()
+        if len(self.headers) > MAX_HEADERS or self._head_is_too_large():
+            self._end(too_large())
         self.take_request()
         self.reading = BODY
         self.headers = []  # what comes now is trailers, which are never taken for headers
@@ -126,11 +129,11 @@ class Http11Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived, or keep it while the connection is paused or has enough to do."""
         self._unset_keepalive_if_required()
-        if self._unparsed or self._is_blocked():
+        if self._unparsed or self._paused or len(self.pipeline) >= MAX_PIPELINED:
             self._unparsed += data
             if len(self._unparsed) > MAX_UNPARSED_BYTES:
                 self._hold()
-        else:
+        elif len(data) > PART_BYTES or (data := self._feed(data)):
             self._parse(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -146,6 +149,18 @@ class Http11Protocol(HttpToolsProtocol):
         """Go on with what waits behind the request that has been answered."""
         super().on_response_complete()
         self._resume_parsing()
+        if self.rejection is not None and not self.has_earlier():
+            error, self.rejection = self.rejection, None
+            self.reject(error)
+
+    def has_earlier(self) -> bool:
+        """Return whether answers are due to requests before the one that is being read."""
+        if self.pipeline:
+            return True
+        answering = self.answering
+        if answering is None or answering.response_complete:
+            return False
+        return self.reading is not BODY or answering is not self.cycle
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that is being answered, too; uvicorn tells the newest one alone."""
@@ -189,24 +204,26 @@ class Http11Protocol(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         self._parsing = True
         while data and not self._is_blocked() and not self.transport.is_closing():
-            part, data = data[:PART_BYTES], data[PART_BYTES:]
-            self._message_ended = False
-            try:
-                self.parser.feed_data(part)
-            except httptools.HttpParserUpgrade as upgrade:
-                data = part[upgrade.args[0] :] + data
-                self._ignore_upgrade()
-            except httptools.HttpParserError:
-                if not self.transport.is_closing():
-                    self.reject(InvalidRequest("this is not HTTP/1.1"))
-                break
-            if self.reading is not REQUEST:
-                # What came with the end of another message may be mostly that one's.
-                self._check_size(0 if self._message_ended else len(part))
+            data = self._feed(data[:PART_BYTES]) + data[PART_BYTES:]
         self._parsing = False
         self._unparsed = data
         if data:
             self._hold()
+
+    def _feed(self, part: bytes) -> bytes:
+        """Parse a part of the data; return what is left of it behind an Upgrade."""
+        self._message_ended = False
+        try:
+            self.parser.feed_data(part)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade()
+            return part[upgrade.args[0] :]
+        except httptools.HttpParserError:
+            self.reject(InvalidRequest("this is not HTTP/1.1"))
+        if self.reading is not REQUEST:
+            # What came with the end of another message may be mostly that one's.
+            self._check_size(0 if self._message_ended else len(part))
+        return b""
 
     def _hold(self) -> None:
         self.flow.pause_reading()
@@ -224,14 +241,17 @@ class Http11Protocol(HttpToolsProtocol):
     def _check_head(self) -> None:
         if self.parser.get_method() == b"CONNECT":
             self._end(InvalidRequest("CONNECT is for proxies"))
-        if len(self.headers) > MAX_HEADERS:
-            self._end(too_large())
-        hosts = 0
-        for name, _ in self.headers:
-            if name == b"host":
-                hosts += 1
+        hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self._end(InvalidRequest(f"there are {hosts} Host headers; HTTP/1.1 requires one"))
+
+    def _head_is_too_large(self) -> bool:
+        """Return whether a head is over the limit that has come in more than one part."""
+        if self._measured is not self.headers or self._size <= MAX_HEAD_BYTES - PART_BYTES:
+            return False
+        return (
+            len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES
+        )
 
     def _check_size(self, size: int) -> None:
         if self._measured is not self.headers:

@@ -35,7 +35,6 @@ class PredictProtocol(Http11Protocol):
         self.max_message_bytes = 8 * self._service.settings.max_body_bytes
         self._timer = StageTimer()
         self._last_request_at = math.inf
-        self._rejection: ServiceError | None = None
         self._common_headers: list[Header] | None = None
         self._common_lines = b""
 
@@ -56,18 +55,6 @@ class PredictProtocol(Http11Protocol):
             cycle.begin()
         else:
             super().finish_request()
-
-    @property
-    def backlog(self) -> bool:
-        """Whether something waits for an answer that is not complete yet."""
-        return super().backlog or self._rejection is not None
-
-    def on_response_complete(self) -> None:
-        """Go on with the next request, or with the rejection that had to wait for this answer."""
-        super().on_response_complete()
-        if self._rejection is not None and not self._has_earlier():
-            error, self._rejection = self._rejection, None
-            self.reject(error)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room for the connection, and decide how long it may stay open."""
@@ -109,7 +96,7 @@ class PredictProtocol(Http11Protocol):
         """Return what the connection waits for."""
         if self.transport.is_closing() or self.flow.write_paused:
             return CLIENT
-        if self._has_earlier() or self.backlog:
+        if self.has_earlier() or self.backlog:
             return ANSWER
         return self.reading
 
@@ -118,8 +105,8 @@ class PredictProtocol(Http11Protocol):
         cycle: Any = self.cycle
         if self.transport.is_closing():
             return
-        if self._has_earlier():
-            self._rejection = error
+        if self.has_earlier():
+            self.rejection = error
             self.pause()
             return
         if isinstance(cycle, FastRequest) and self.reading is BODY:
@@ -154,12 +141,3 @@ class PredictProtocol(Http11Protocol):
                 )
             )
         )
-
-    def _has_earlier(self) -> bool:
-        """Return whether answers are due to requests before the one that is being read."""
-        if self.pipeline:
-            return True
-        answering = self.answering
-        if answering is None or answering.response_complete:
-            return False
-        return self.reading is not BODY or answering is not self.cycle

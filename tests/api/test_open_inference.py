@@ -218,12 +218,6 @@ def test_stray_bytes_are_refused(live_server):
     assert response.json()["error"] == "2 bytes follow the JSON, but the input has no binary_data_size"
 
 
-def test_a_compressed_body_is_refused(live_server):
-    response = infer(live_server, b"\x1f\x8b", **{"Content-Encoding": "gzip"})
-
-    assert response.status_code == 415
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
