@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from service.errors import ModelUnavailable, QueueFull, QueueTimeout
 from service.inference.batching import BatchModel, batch_sizes, plan_batches
 from service.inference.model_thread import ModelThread
-from service.inference.pending import Abandoned, PendingImage
+from service.inference.pending import Abandoned, PendingImage, Reply
 from service.inference.prediction import Prediction, predictions
 from service.inputs.image import PIXELS, Image, in_range
 from service.metrics import Metrics
@@ -124,7 +124,13 @@ class Batcher:
             raise QueueFull(f"{self._max_queue_size} requests wait already; try again in a second")
 
     def submit(self, image: Image, *, abandoned: Abandoned | None = None) -> asyncio.Future[Prediction]:
-        """Queue an image, shape (784,); the future resolves to its prediction.
+        """Queue an image as ``enqueue`` does; the future resolves to its prediction."""
+        reply: asyncio.Future[Prediction] = self._loop.create_future()
+        self.enqueue(image, reply, abandoned)
+        return reply
+
+    def enqueue(self, image: Image, reply: Reply, abandoned: Abandoned | None = None) -> None:
+        """Queue an image, shape (784,), for this reply to get its prediction.
 
         ``abandoned`` is awaited if the image has to wait for long; when it returns, the client has gone and
         the place in the queue is free again.
@@ -133,20 +139,18 @@ class Batcher:
             QueueFull: ``max_queue_size`` images wait already.
             ModelUnavailable: the model's thread has died.
 
-        The future fails with QueueTimeout after ``queue_timeout_seconds``, with InvalidImage if a pixel is
-        not a number in 0..1, or with RequestAbandoned.
+        The reply gets QueueTimeout after ``queue_timeout_seconds``, InvalidImage if a pixel is not a number
+        in 0..1, or RequestAbandoned.
         """
         self.check_room()
         if not self.alive:
             raise ModelUnavailable(THREAD_ENDED)
-        reply = self._loop.create_future()
         self._waiting.append(PendingImage(image, reply, time.monotonic(), abandoned))
         if self._running is None and not self._start_scheduled:
             self._schedule_start()
         if not self._sweep_scheduled:
             self._sweep_scheduled = True
             self._loop.call_later(SWEEP_SECONDS, self._sweep)
-        return reply
 
     def submit_all(
         self, images: Image, *, abandoned: Abandoned | None = None
@@ -210,7 +214,7 @@ class Batcher:
             answers = []
         else:
             answers = self._answer(batch, predictions(outcome[: len(batch.requests)], batch.model.card))
-        # Scheduled after the callbacks of the replies: answers are sent before the metrics are counted.
+        # After the callbacks of the replies that are futures: answers are sent before metrics are counted.
         self._loop.call_soon(self._conclude, batch, answers, seconds)
 
     def _answer(self, batch: _Batch, answers: list[Prediction]) -> list[tuple[int, Prediction]]:
@@ -218,7 +222,10 @@ class Batcher:
         given = []
         for place, (request, answer) in enumerate(zip(batch.requests, answers, strict=True)):
             if not request.reply.done():
-                request.reply.set_result(answer)
+                try:
+                    request.reply.set_result(answer)
+                except Exception:  # one reply's fault must not cost the others of its batch theirs
+                    logger.exception("an answer could not be given")
                 given.append((place, answer))
             if request.watcher is not None:
                 request.watcher.cancel()

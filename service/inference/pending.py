@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from service.errors import InvalidImage, RequestAbandoned, ServiceError
 from service.inference.prediction import Prediction
@@ -14,12 +15,25 @@ from service.inputs.image import Image, check_pixels
 Abandoned = Callable[[], Awaitable[object]]
 
 
+class Reply(Protocol):
+    """What takes the answer: a future, or what can do without one."""
+
+    def done(self) -> bool:
+        """Return whether it has an answer, or needs none any more."""
+
+    def set_result(self, prediction: Prediction, /) -> None:
+        """Take the prediction."""
+
+    def set_exception(self, error: ServiceError | RequestAbandoned, /) -> None:
+        """Take the reason why there is none."""
+
+
 @dataclass(slots=True, eq=False)
 class PendingImage:
     """An image, shape (784,), from its arrival to its prediction."""
 
     image: Image
-    reply: asyncio.Future[Prediction]
+    reply: Reply
     arrived: float
     abandoned: Abandoned | None
     watcher: asyncio.Task[None] | None = None
@@ -41,7 +55,7 @@ class PendingImage:
     def watch_client(self) -> None:
         """Begin to wait for the client to go, and then give its place in the queue free."""
         if self.abandoned is not None and self.watcher is None:
-            self.watcher = self.reply.get_loop().create_task(self._watch(self.abandoned))
+            self.watcher = asyncio.create_task(self._watch(self.abandoned))
 
     async def _watch(self, abandoned: Abandoned) -> None:
         await abandoned()

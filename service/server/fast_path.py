@@ -14,15 +14,17 @@ readers, the batcher, the errors and the metrics, and answer alike; the tests se
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from starlette.responses import Response
 
 from service.api.body import find_header, media_type_of
-from service.api.predict import NUMBERS, PATH, respond, submit
+from service.api.predict import NUMBERS, PATH, respond, submit_many
 from service.api.request_context import Header, RequestContext
 from service.api.state import Service
 from service.errors import QueueFull, RequestAbandoned
+from service.inference.prediction import Prediction
 
 URL, METHOD = PATH.encode(), b"POST"
 # Below uvicorn's high-water mark of 64 KiB: it never has to stop reading for us.
@@ -64,12 +66,13 @@ class Connection(Protocol):
 
 
 class FastRequest:
-    """One request on the fast path; uvicorn's protocol takes it for its own RequestResponseCycle.
+    """One request on the fast path.
 
-    ``CYCLE`` and ``message_event`` are what that protocol reads and writes of a cycle.
+    uvicorn's protocol takes it for its own RequestResponseCycle, of which it uses ``CYCLE`` and
+    ``message_event``. The batcher takes it for the reply to its image: a future would cost a turn of the loop.
     """
 
-    __slots__ = ("_connection", "_context", "_headers", "_media_type", "_reply", "_service", *CYCLE)
+    __slots__ = ("_connection", "_context", "_headers", "_media_type", "_many", "_service", *CYCLE)
 
     def __init__(self, connection: Connection, service: Service, media_type: bytes) -> None:
         self.body = bytearray()
@@ -81,7 +84,7 @@ class FastRequest:
         self._media_type = media_type
         self._headers = connection.headers
         self._context = RequestContext(service.tracker, self._headers)
-        self._reply: asyncio.Future[Any] | None = None
+        self._many: asyncio.Future[list[Prediction]] | None = None
 
     @property
     def message_event(self) -> FastRequest:
@@ -92,8 +95,8 @@ class FastRequest:
         """Give up what is left to do if the client has gone; it may be told so more than once."""
         if self.response_complete or not self.disconnected:
             return
-        if self._reply is not None:
-            self._reply.cancel()
+        if self._many is not None:
+            self._many.cancel()
         self._abandon()
 
     def begin(self) -> None:
@@ -102,30 +105,43 @@ class FastRequest:
         try:
             service.authorize(self._headers)
             service.batcher.check_room()
-            self._reply = submit(service, service.numbers.read(self._media_type, bytes(self.body)))
+            pixels = service.numbers.read(self._media_type, bytes(self.body))
+            if pixels.ndim == 1:
+                service.batcher.enqueue(pixels, self)
+            else:
+                self._many = submit_many(service, pixels, "images")
+                self._many.add_done_callback(self._finish)
         except Exception as error:
-            self.refuse(error)
+            self.set_exception(error)
             if isinstance(error, QueueFull):
                 self._connection.pause_after_rejection()
-        else:
-            self._reply.add_done_callback(self._finish)
 
-    def refuse(self, error: Exception) -> None:
+    def done(self) -> bool:
+        """Return whether there is an answer, or nobody to read one."""
+        return self.response_complete
+
+    def set_result(self, answer: Prediction | Sequence[Prediction]) -> None:
+        """Answer with a prediction, or with a list of them."""
+        try:
+            response = respond(answer)
+        except Exception as error:
+            self.set_exception(error)
+        else:
+            self._write(response)
+
+    def set_exception(self, error: Exception) -> None:
         """Answer with an error."""
         self._write(self._context.error_response(PATH, "POST", error))
 
-    def _finish(self, reply: asyncio.Future[Any]) -> None:
-        if self.response_complete:
+    def _finish(self, many: asyncio.Future[list[Prediction]]) -> None:
+        if self.response_complete or many.cancelled():
             return
-        if reply.cancelled() or self._connection.transport.is_closing():
-            self._abandon()
-            return
-        try:
-            response = respond(reply.result())
-        except Exception as error:
-            self.refuse(error)
+        error = many.exception()
+        if error is None:
+            self.set_result(many.result())
         else:
-            self._write(response)
+            assert isinstance(error, Exception)
+            self.set_exception(error)
 
     def _abandon(self) -> None:
         self.response_complete = True
@@ -133,6 +149,9 @@ class FastRequest:
 
     def _write(self, response: Response) -> None:
         connection = self._connection
+        if connection.transport.is_closing():
+            self._abandon()
+            return
         close = self._service.tracker.draining or not self.keep_alive
         connection.write_response(self._context, response, close=close)
         self.response_complete = True

@@ -111,7 +111,7 @@ class PredictProtocol(Http11Protocol):
             return
         if isinstance(cycle, FastRequest) and self.reading is BODY:
             cycle.keep_alive = False
-            cycle.refuse(error)
+            cycle.set_exception(error)
         elif self.reading is not BODY or not (cycle.response_complete or cycle.response_started):
             context = RequestContext(self._service.tracker, self.headers or ())
             response = context.error_response("", "", error)
