@@ -69,7 +69,7 @@ class FastRequest:
     """One request on the fast path.
 
     uvicorn's protocol takes it for its own RequestResponseCycle, of which it uses ``CYCLE`` and
-    ``message_event``. The batcher takes it for the reply to its image: a future would cost a turn of the loop.
+    ``message_event``. The batcher takes it for the reply to its image: a future costs a turn of the loop.
     """
 
     __slots__ = ("_connection", "_context", "_headers", "_media_type", "_many", "_service", *CYCLE)

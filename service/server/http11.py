@@ -128,7 +128,8 @@ class Http11Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived, or keep it while the connection is paused or has enough to do."""
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         if self._unparsed or self._paused or len(self.pipeline) >= MAX_PIPELINED:
             self._unparsed += data
             if len(self._unparsed) > MAX_UNPARSED_BYTES:
