@@ -6,7 +6,7 @@ OUT ?= runs/latest
 
 venv := .venv/bin
 # Those that hold the figures of the README's promises.
-soak_tests := $(addprefix tests/server/test_,rolling_update.py overload.py timeouts.py soak.py) tests/inference/test_model_faults.py
+soak_tests := $(addprefix tests/server/test_,rolling_update.py overload.py admission.py timeouts.py soak.py) tests/inference/test_model_faults.py
 install := $(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # `tools` is a folder, too.
@@ -62,6 +62,7 @@ sbom: .venv/.sbom  ## List what the service is made of, as CycloneDX: build/sbom
 
 bench: .venv/.bench  ## Measure the service beside its peers, with wrk: make bench [BENCH=--write]
 	$(venv)/python -m benchmarks $(BENCH)
+	$(venv)/python -m benchmarks --ablations $(BENCH)
 
 package: .venv/.dev  ## Pack the chart into dist/
 	$(venv)/python -m tools.helm package dist

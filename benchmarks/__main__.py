@@ -2,6 +2,8 @@
 
 python -m benchmarks            # print
 python -m benchmarks --write    # and keep results.json, results.svg and the tables in README.md
+python -m benchmarks --against COMMIT    # measure the working tree beside a commit instead
+python -m benchmarks --ablations         # measure the service without each of its pieces instead
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import contenders, report
+from benchmarks import ablations, contenders, report
+from benchmarks.against import compare
 from benchmarks.bodies import DATA, load_digits
 from benchmarks.chart import draw
 from benchmarks.harness import Harness
@@ -23,6 +26,26 @@ WEIGHTS = HERE.parent / "service" / "weights" / "mnist_cnn.pt"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and keep what was asked to be kept."""
     options = parse(arguments)
+    if options.against:
+        print(
+            compare(
+                options.against,
+                weights=options.weights,
+                digits=load_digits(options.data),
+                rounds=options.rounds,
+                seconds=options.seconds,
+                connections=options.connections,
+            )
+        )
+        return
+    if options.ablations:
+        text = ablations.measure(
+            options.weights, load_digits(options.data), rounds=options.rounds, seconds=options.seconds
+        )
+        print(text)
+        if options.write:
+            report.replace_section(report.README, "ablations", text)
+        return
     if options.results:
         results = Results.read(options.results)
     else:
@@ -54,6 +77,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seconds", type=int, default=4, help="of load, for each body and number of connections")
     add("--connections", type=int, nargs="+", default=[1, 8, 64], metavar="N", help="in ascending order")
     add("--contender", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    add("--against", metavar="COMMIT", help="measure the working tree beside this commit, and print ratios")
+    add("--ablations", action="store_true", help="measure what each piece that is there for speed is worth")
     add("--results", type=Path, metavar="FILE", help="show these results instead of measuring")
     add("--output", type=Path, metavar="FILE", help="write the raw results here")
     add("--write", action="store_true", help="write results.json, results.svg and README.md in benchmarks/")

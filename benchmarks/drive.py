@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.process import on_cores
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk measured at one number of connections; latencies in microseconds."""
+    """What wrk measured at one number of connections; latencies in microseconds.
+
+    `requests` counts every answer, whatever its status; `refused` those with another status than 2xx and 3xx;
+    `errors` these and everything else that failed.
+    """
 
     body: str
     connections: int
@@ -24,11 +29,17 @@ class Load:
     p99: float
     errors: int
     cpu_seconds: float = 0.0
+    refused: int = 0
 
     @property
     def rate(self) -> float:
         """Requests per second."""
         return self.requests / self.seconds
+
+    @property
+    def served_rate(self) -> float:
+        """Requests per second that were not refused."""
+        return (self.requests - self.refused) / self.seconds
 
 
 def write_bodies(folder: Path, bodies: Sequence[bytes]) -> None:
@@ -49,9 +60,7 @@ def drive(
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
     command += ["-s", str(SCRIPT), url, "--", str(folder), content_type]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, cores)
-        )
+        done = subprocess.run(command, capture_output=True, text=True, preexec_fn=on_cores(cores))
     except FileNotFoundError:
         raise RuntimeError("wrk is not installed; try `apt-get install wrk`") from None
     if done.returncode != 0:

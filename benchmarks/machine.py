@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = ("torch", "uvicorn", "uvloop", "httptools", "starlette", "fastapi", "pydantic", "litserve")
@@ -18,9 +18,17 @@ def describe() -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "packages": ", ".join(filter(None, map(_package, PACKAGES))),
         "load generator": _wrk(),
     }
+
+
+def _package(name: str) -> str:
+    """Return a package's name and version; empty if it is not installed."""
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:  # only a run of all contenders needs all of them
+        return ""
 
 
 def _processor() -> str:

@@ -39,7 +39,7 @@ def table(results: Results) -> str:
     head = ["", *(f"requests/s at {count}" for count in counts)]
     head += [f"{name} ms at {count}" for name in ("p50", "p99") for count in counts]
     head += ["errors", "wrong", "CPU µs per request", "ready s", "memory MB"]
-    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    lines = [markdown_row(head), markdown_row(["---", *["---:"] * (len(head) - 1)])]
     for title, body, runs in rows(results):
         loads = {count: measured(runs, body, count) for count in counts}
         cells = [title]
@@ -53,21 +53,21 @@ def table(results: Results) -> str:
             f"{median(run.startup_seconds for run in runs):.2f}",
             f"{median(run.pss_bytes for run in runs) / 1e6:.0f}",
         ]
-        lines.append(_line(cells))
+        lines.append(markdown_row(cells))
     return "\n".join(lines)
 
 
 def targets(results: Results) -> str:
     """Lay out every target with what was measured."""
     lines = [
-        _line(["ratio", "bar", "goal", "median", "best rounds", ""]),
+        markdown_row(["ratio", "bar", "goal", "median", "best rounds", ""]),
         "| --- | ---: | ---: | ---: | ---: | --- |",
     ]
     for verdict in verdicts(results):
         target = verdict.target
         sign = "≥" if target.more_is_better else "≤"
         lines.append(
-            _line(
+            markdown_row(
                 [
                     target.title,
                     f"{sign} {target.bar:g}",
@@ -104,7 +104,7 @@ def replace_section(readme: Path, name: str, text: str) -> None:
     readme.write_text(f"{before}{start}\n{text}\n{end}{after}")
 
 
-def _line(cells: Sequence[str]) -> str:
+def markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 

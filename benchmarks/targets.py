@@ -102,13 +102,6 @@ TARGETS = (
         1,
         False,
     ),
-    Target(
-        "requests/s, 64 connections, JSON, two cores against one",
-        _rate("service-two-cores"),
-        _rate("service"),
-        1.4,
-        1.7,
-    ),
 )
 
 

@@ -8,33 +8,39 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.measure import seconds_until_ready
+from benchmarks.process import on_cores
 
+ROOT = Path(__file__).resolve().parents[2]
 SECONDS_TO_STOP = 15
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A server to measure: `python -m module` with PORT, HOST and MODEL_PATH in its environment."""
+    """A server to measure: `python -m module arguments`, started in `folder`.
+
+    Its environment has PORT, HOST and MODEL_PATH, and what `environment` adds.
+    """
 
     name: str
     title: str
     module: str
+    arguments: tuple[str, ...] = ()
     ready: str = "/healthz"
     path: str = "/predict"
     bodies: tuple[str, ...] = ("json",)
     predicts: bool = True
-    cores: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = ROOT
 
 
 ALL = (
     Contender("service", "this service", "service", bodies=("json", "octet")),
-    Contender("service-two-cores", "this service, JSON, two cores", "service", cores=2),
     Contender("fastapi", "FastAPI + TorchScript, def", "benchmarks.contenders.fastapi_app"),
     Contender(
         "fastapi-async",
@@ -64,15 +70,16 @@ def running(contender: Contender, *, weights: Path, cores: Sequence[int]) -> Ite
         RuntimeError: it ended, or was not ready in time; the message ends with what it printed.
     """
     port = _free_port()
-    environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port), "MODEL_PATH": str(weights.resolve())}
+    address = {"HOST": "127.0.0.1", "PORT": str(port), "MODEL_PATH": str(weights.resolve())}
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", contender.module],
-            env=environment,
+            [sys.executable, "-m", contender.module, *contender.arguments],
+            env={**os.environ, **address, **contender.environment},
+            cwd=contender.folder,
             stdout=output,
             stderr=subprocess.STDOUT,
             process_group=0,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            preexec_fn=on_cores(cores),
         )
         try:
             try:
@@ -92,7 +99,7 @@ def _free_port() -> int:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process, politely first, and whatever else is left of its group."""
+    """End a process with SIGTERM, then kill whatever is left of its group."""
     process.terminate()
     try:
         process.wait(SECONDS_TO_STOP)
