@@ -34,25 +34,38 @@ def media_type_of(content_type: bytes) -> bytes:
     return content_type.partition(b";")[0].strip().lower()
 
 
+def announced_bytes(scope: Scope) -> int:
+    """Return the length of a request's body as its head announces it; 0 if it does not."""
+    length = find_header(scope["headers"], b"content-length")
+    return int(length[:MAX_DIGITS]) if length.isdigit() else 0
+
+
+def check_announced(scope: Scope, limit: int) -> None:
+    """Refuse a body by the length that its head announces.
+
+    Raises:
+        BodyTooLarge: it has more than ``limit`` bytes.
+    """
+    if announced_bytes(scope) > limit:
+        raise _too_large(limit)
+
+
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """Return the whole body of a request, decoded if it is compressed.
 
     Raises:
-        BodyTooLarge: it has more than ``limit`` bytes, as announced, sent or decoded. If that is announced,
-            nothing is read, and otherwise no more than one chunk past the limit is kept.
+        BodyTooLarge: it has more than ``limit`` bytes, as sent or as decoded; no more than one chunk past the
+            limit is kept.
         InvalidBody: it is not what its ``Content-Encoding`` says.
         UnsupportedEncoding: that is neither gzip nor deflate.
         RequestAbandoned: the client has gone before its end.
     """
-    length = find_header(scope["headers"], b"content-length")
-    if length.isdigit() and (len(length) > MAX_DIGITS or int(length) > limit):
-        raise _too_large(limit)
     encoding = find_header(scope["headers"], b"content-encoding").strip().lower()
     if encoding not in (b"", b"identity", *WINDOWS):
         raise UnsupportedEncoding(
             f"Content-Encoding is {encoding[:40].decode('latin-1')}; send gzip or deflate"
         )
-    body = b""
+    body = bytearray()
     more = True
     while more:
         message = await receive()
@@ -62,7 +75,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         more = message.get("more_body", False)
         if len(body) > limit:
             raise _too_large(limit)
-    return _decompress(body, WINDOWS[encoding], limit) if encoding in WINDOWS else body
+    return _decompress(bytes(body), WINDOWS[encoding], limit) if encoding in WINDOWS else bytes(body)
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.body import announced_bytes
 from service.api.request_context import CLOSE, RequestContext, RequestTracker
-from service.errors import InvalidModel, QueueFull, RequestAbandoned
+from service.errors import InvalidModel, QueueFull, RequestAbandoned, ServiceError
 
 
 class RequestMiddleware:
@@ -40,8 +41,9 @@ class RequestMiddleware:
         except Exception as error:
             if status:
                 raise
-            if isinstance(error, QueueFull) and "pause_after_rejection" in scope["state"]:
-                scope["state"]["pause_after_rejection"]()
+            if isinstance(error, ServiceError) and "pause_after_rejection" in scope["state"]:
+                full = isinstance(error, QueueFull)
+                scope["state"]["pause_after_rejection"](announced_bytes(scope), full=full)
             response = context.error_response(scope["path"], scope["method"], error)
             if any(name == b"expect" for name, _ in scope["headers"]):
                 response.raw_headers.append(CLOSE)  # whether the body comes all the same is up to the client

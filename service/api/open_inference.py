@@ -14,8 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from service import __version__
 from service.api import tensors
-from service.api.body import read_body
-from service.api.predict import submit_many
+from service.api.predict import read_admitted_body, submit_many
 from service.api.state import service_of
 from service.errors import UnknownModel
 from service.inference.card import Card
@@ -83,8 +82,7 @@ class Infer:
         service = service_of(scope)
         service.authorize(scope["headers"])
         _card(scope)
-        body = await read_body(scope, receive, service.settings.max_body_bytes)
-        service.batcher.check_room()
+        body = await read_admitted_body(service, scope, receive)
         inference = tensors.read_request(body, Headers(scope=scope).get(tensors.HEADER_LENGTH))
         predictions = await submit_many(service, inference.images, tensors.INPUT_NAME, receive)
         response = tensors.write_response(inference, predictions)

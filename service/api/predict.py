@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -13,7 +14,16 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.api.body import FORM, find_header, media_type_of, read_body, read_form_file, read_options
+from service.api.body import (
+    FORM,
+    announced_bytes,
+    check_announced,
+    find_header,
+    media_type_of,
+    read_body,
+    read_form_file,
+    read_options,
+)
 from service.api.request_context import CLOSE
 from service.api.state import Service, service_of
 from service.errors import InvalidImage, TooManyImages, UnsupportedMediaType
@@ -25,6 +35,7 @@ from service.inputs.numbers import BINARY, JSON
 
 PATH = "/predict"
 NUMBERS = (JSON, BINARY)
+IMAGE_BYTES = 4096  # of an image as JSON, mostly
 JSON_TYPE = (b"content-type", b"application/json")
 
 
@@ -36,8 +47,8 @@ class Predict:
         service = service_of(scope)
         service.authorize(scope["headers"])
         content_type = find_header(scope["headers"], b"content-type")
-        body = await read_body(scope, receive, service.settings.max_body_bytes)
-        service.batcher.check_room()
+        image_bytes = IMAGE_BYTES if media_type_of(content_type) in NUMBERS else math.inf
+        body = await read_admitted_body(service, scope, receive, image_bytes)
         options = read_options(scope["query_string"])
         pixels = await read_pixels(service, content_type, body)
         answer = await submit(service, pixels, receive)
@@ -80,6 +91,30 @@ async def read_pixels(service: Service, content_type: bytes, body: bytes) -> Ima
     )
 
 
+async def read_admitted_body(
+    service: Service, scope: Scope, receive: Receive, image_bytes: float = IMAGE_BYTES
+) -> bytes:
+    """Return the body of a request for which the queue has room, as far as its size tells.
+
+    Its head says how large it is: what can't have room is refused before it is read.
+
+    Raises:
+        QueueFull: there is no room for as many images as it is likely to hold, of ``image_bytes`` each.
+        ServiceError: what ``read_body`` raises.
+    """
+    limit = service.settings.max_body_bytes
+    most = service.max_images
+
+    def images_in(size: int) -> int:
+        return max(1, min(int(size // image_bytes), most))
+
+    check_announced(scope, limit)
+    with service.batcher.reserve(images_in(announced_bytes(scope))):
+        body = await read_body(scope, receive, limit)
+    service.batcher.check_room(images_in(len(body)))  # it may have come in chunks, or compressed
+    return body
+
+
 def submit(
     service: Service, pixels: Image, abandoned: Abandoned | None = None
 ) -> asyncio.Future[Prediction] | asyncio.Future[list[Prediction]]:
@@ -103,7 +138,7 @@ def submit_many(
         InvalidImage: there is none, or one has a pixel outside 0..1.
         QueueFull: the queue does not have room for all of them; then none is queued.
     """
-    limit = min(service.settings.max_images_per_request, service.settings.max_queue_size)
+    limit = service.max_images
     if len(pixels) > limit:
         raise TooManyImages(f"{name} has {len(pixels)} images; at most {limit} in one request")
     if not len(pixels):

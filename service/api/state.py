@@ -27,6 +27,11 @@ class Service:
     keys: ApiKeys | None  # None: predictions need no key
     numbers: NumberReader = field(default_factory=NumberReader)
 
+    @property
+    def max_images(self) -> int:
+        """How many images one request may have."""
+        return min(self.settings.max_images_per_request, self.settings.max_queue_size)
+
     def authorize(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Return if a request with these headers may predict.
 

@@ -14,6 +14,8 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +72,7 @@ class Batcher:
         self._plan = plan_batches(batch_sizes(max_batch_size))
         self._buffer = np.zeros((max_batch_size, PIXELS), np.float32)
         self._waiting: deque[PendingImage] = deque()
+        self._reserved = 0
         self._running: _Batch | None = None
         self._start_scheduled = False
         self._sweep_scheduled = False
@@ -114,14 +117,29 @@ class Batcher:
         while await self._thread.run(lambda: next(steps, DONE)) is not DONE:
             pass
 
-    def check_room(self) -> None:
-        """Refuse while the queue is full; a caller that checks first decodes no body that is refused.
+    def check_room(self, images: int = 1) -> None:
+        """Refuse images that the queue has no room for; a caller that checks first decodes none in vain.
 
         Raises:
-            QueueFull: ``max_queue_size`` images wait already.
+            QueueFull: with those that wait and those that room is kept for, there would be more than
+                ``max_queue_size``.
         """
-        if len(self._waiting) >= self._max_queue_size:
-            raise QueueFull(f"{self._max_queue_size} requests wait already; try again in a second")
+        if len(self._waiting) + self._reserved + images > self._max_queue_size:
+            raise QueueFull(f"the queue has no room for {images} more now; try again in a second")
+
+    @contextmanager
+    def reserve(self, images: int) -> Iterator[None]:
+        """Keep room for images while their request is read; leave it at once before they are submitted.
+
+        Raises:
+            QueueFull: as ``check_room`` does.
+        """
+        self.check_room(images)
+        self._reserved += images
+        try:
+            yield
+        finally:
+            self._reserved -= images
 
     def submit(self, image: Image, *, abandoned: Abandoned | None = None) -> asyncio.Future[Prediction]:
         """Queue an image as ``enqueue`` does; the future resolves to its prediction."""
@@ -162,8 +180,7 @@ class Batcher:
         Raises:
             QueueFull: the queue does not have room for all of them.
         """
-        if len(self._waiting) + len(images) > self._max_queue_size:
-            raise QueueFull(f"the queue has no room for {len(images)} images now; try again in a second")
+        self.check_room(len(images))
         replies = [self.submit(image) for image in images[:-1]]
         # The last one is answered last: as long as any of them waits, it does.
         replies.append(self.submit(images[-1], abandoned=abandoned))

@@ -62,7 +62,7 @@ class Connection(Protocol):
     def backlog(self) -> bool: ...
     def write_response(self, context: RequestContext, response: Response, *, close: bool) -> None: ...
     def on_response_complete(self) -> None: ...
-    def pause_after_rejection(self) -> None: ...
+    def pause_after_rejection(self, body_bytes: int, *, full: bool) -> None: ...
 
 
 class FastRequest:
@@ -114,7 +114,7 @@ class FastRequest:
         except Exception as error:
             self.set_exception(error)
             if isinstance(error, QueueFull):
-                self._connection.pause_after_rejection()
+                self._connection.pause_after_rejection(0, full=True)
 
     def done(self) -> bool:
         """Return whether there is an answer, or nobody to read one."""

@@ -17,7 +17,7 @@ from service.errors import RequestTimeout, ServiceError
 from service.server.connections import make_room
 from service.server.fast_path import FastRequest, find_media_type
 from service.server.http11 import ANSWER, BODY, CLIENT, HEADERS, REQUEST, Http11Protocol
-from service.server.throttle import Throttle
+from service.server.throttle import Throttle, weigh
 from service.server.timeouts import Stage, StageTimer, stage_limits
 
 CLOSE_LINE = header_lines([CLOSE])
@@ -65,11 +65,12 @@ class PredictProtocol(Http11Protocol):
         self._last_request_at = time.monotonic() + age * share if age else math.inf
         make_room([one for one in self.connections if isinstance(one, PredictProtocol)], self)
 
-    def pause_after_rejection(self) -> None:
-        """Parse nothing more for a while, if the throttle says so after a request found no room."""
-        if self._throttle.count_refusal():
+    def pause_after_rejection(self, body_bytes: int, *, full: bool) -> None:
+        """Parse nothing more for a while, if the throttle says so after a refused request."""
+        weight = weigh(body_bytes, full=full)
+        if self._throttle.count_refusal(weight):
             self.pause()
-            self._throttle.pause(self.resume)
+            self._throttle.pause(self.resume, weight)
 
     def check_timeouts(self, now: float) -> None:
         """Close the connection if its client has kept it in one stage for too long."""

@@ -17,25 +17,31 @@ from collections.abc import Callable
 # All at once, and not one by one: a request that arrives alone interrupts the model, a hundred do it once.
 INTERVAL_SECONDS = 0.1
 REFUSALS_PER_INTERVAL = 80
+REFUSAL_BYTES = 1 << 16
 
 
 class Throttle:
-    """Says which refused connections have to pause, and resumes them in order, so many in each interval."""
+    """Says which refused connections have to pause, and resumes them in order, so many in each interval.
+
+    To read a large body away costs more than to refuse a small request, so it counts as several.
+    """
 
     def __init__(self) -> None:
         self._left = REFUSALS_PER_INTERVAL
-        self._paused: deque[Callable[[], None]] = deque()
+        self._paused: deque[tuple[int, Callable[[], None]]] = deque()
         self._scheduled = False
 
-    def count_refusal(self) -> bool:
-        """Count a refused request; return whether its connection has to pause."""
-        self._left -= 1
+    def count_refusal(self, weight: int = 1) -> bool:
+        """Count a refused request, as so many; return whether its connection has to pause."""
+        if not weight:
+            return False
+        self._left -= weight
         self._schedule()
         return self._left < 0
 
-    def pause(self, resume: Callable[[], None]) -> None:
+    def pause(self, resume: Callable[[], None], weight: int = 1) -> None:
         """Have this called when the connection may go on."""
-        self._paused.append(resume)
+        self._paused.append((weight, resume))
         self._schedule()
 
     def _schedule(self) -> None:
@@ -45,9 +51,18 @@ class Throttle:
 
     def _begin_interval(self) -> None:
         self._left, self._scheduled = 0, False
-        resuming = min(len(self._paused), REFUSALS_PER_INTERVAL)
-        for _ in range(resuming):
-            self._paused.popleft()()
-        self._left = REFUSALS_PER_INTERVAL - resuming
+        left = REFUSALS_PER_INTERVAL
+        for _ in range(len(self._paused)):  # one that is refused again waits for the next interval
+            if left <= 0:
+                break
+            weight, resume = self._paused.popleft()
+            left -= weight
+            resume()
+        self._left = left
         if self._paused:
             self._schedule()
+
+
+def weigh(body_bytes: int, *, full: bool) -> int:
+    """Return how many refusals a refused request counts as; a small one counts if the queue was full."""
+    return full + body_bytes // REFUSAL_BYTES

@@ -1,0 +1,158 @@
+"""Large bodies: what can't have room is refused from its head, and refusals leave time for the others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+
+import pytest
+
+from tests.support.http import HEALTHZ, PREDICT, PREDICT_BODY, PREDICT_HEAD, read_statuses
+from tests.support.load import Connection, Latencies
+from tests.support.process import pin_to_one_core
+from tests.support.soak import OVERLOAD_SECONDS, SOAK
+
+IMAGES = 240
+JSON_HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+def large_request(images: int = IMAGES, last: object = 0.5) -> bytes:
+    pixels = [[round(random.random(), 2) for _ in range(784)] for _ in range(images)]
+    pixels[-1][-1] = last
+    body = json.dumps({"images": pixels}, separators=(",", ":")).encode()
+    return JSON_HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize("path", [b"/predict", b"/v2/models/mnist-cnn/infer"])
+def test_a_request_that_can_have_no_room_is_refused_from_its_head(start_server, path):
+    server = start_server(MAX_QUEUE_SIZE=256)
+    head = JSON_HEAD.replace(b"/predict", path) + b"Content-Length: 1000000\r\n\r\n"
+
+    with server.connect() as first, server.connect() as second, server.connect() as small:
+        first.sendall(head)
+        assert server.health() == 200  # and so the head has been read
+        second.sendall(head)
+        assert read_statuses(second, 1) == [503]
+        small.sendall(PREDICT)
+        assert read_statuses(small, 1) == [200]
+
+        first.close()
+        large = large_request()
+        for _ in range(100):
+            small.sendall(large)
+            if read_statuses(small, 1) == [200]:
+                break
+        else:
+            raise AssertionError("the room of a request whose client has gone is never given back")
+
+
+def test_a_refused_connection_reads_its_body_away_and_goes_on(start_server):
+    server = start_server(MAX_QUEUE_SIZE=256)
+    head = JSON_HEAD + b"Content-Length: 1000000\r\n\r\n"
+
+    with server.connect() as first, server.connect() as second:
+        first.sendall(head)
+        assert server.health() == 200
+        for _ in range(10):  # more than is read away without a pause
+            second.sendall(head + bytes(1_000_000) + HEALTHZ)
+            assert read_statuses(second, 2) == [503, 200]
+
+
+@pytest.mark.parametrize("status", [413, 422])
+def test_large_bodies_that_are_wrong_leave_time_for_others(start_server, status):
+    server = start_server()
+    request = large_request(300) if status == 413 else large_request(last="x")
+
+    async def run() -> tuple[Counter[int], Latencies]:
+        statuses: Counter[int] = Counter()
+        health = Latencies()
+        ended = asyncio.Event()
+
+        async def send() -> None:
+            connection = Connection(server.address)
+            while not ended.is_set():
+                statuses[(await connection.ask(request)).status] += 1
+            connection.close()
+
+        senders = [asyncio.create_task(send()) for _ in range(16)]
+        while statuses[status] < 20:
+            connection = Connection(server.address)
+            await health.ask(connection, HEALTHZ)
+            connection.close()
+        ended.set()
+        await asyncio.gather(*senders)
+        return statuses, health
+
+    statuses, health = asyncio.run(run())
+
+    assert set(statuses) <= {status, 503}
+    assert health.seconds.keys() == {200}
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 5 * OVERLOAD_SECONDS)
+def test_clients_with_many_images_get_as_much_however_many_there_are(start_server):
+    server = start_server()
+    pin_to_one_core(server.process.pid)
+    request = large_request()
+
+    async def run(clients: int) -> tuple[Counter[int], Latencies, Latencies]:
+        statuses: Counter[int] = Counter()
+        health, small = Latencies(), Latencies()
+        ended = asyncio.Event()
+
+        async def send() -> None:
+            connection = Connection(server.address)
+            while not ended.is_set():
+                statuses[(await connection.ask(request)).status] += 1
+            connection.close()
+
+        async def probe(latencies: Latencies, what: bytes) -> None:
+            connection = Connection(server.address)
+            while not ended.is_set():
+                await latencies.ask(connection, what)
+                await asyncio.sleep(0.02)
+            connection.close()
+
+        tasks = [asyncio.create_task(send()) for _ in range(clients)]
+        tasks += [asyncio.create_task(probe(health, HEALTHZ)), asyncio.create_task(probe(small, PREDICT))]
+        await asyncio.sleep(OVERLOAD_SECONDS)
+        ended.set()
+        await asyncio.gather(*tasks)
+        return statuses, health, small
+
+    results = {clients: asyncio.run(run(clients)) for clients in (4, 2, 8, 32, 64)}
+
+    for clients, (statuses, health, small) in results.items():
+        print(
+            f"{clients} clients with {IMAGES} images: {statuses[200] * IMAGES / OVERLOAD_SECONDS:,.0f} "
+            f"images/s, {dict(statuses)}; health p99 {health.milliseconds(200, 99):.0f} ms, "
+            f"a lone prediction p99 {small.milliseconds(200, 99):.0f} ms"
+        )
+        assert set(statuses) <= {200, 503}  # no 504: nothing that was accepted timed out
+        assert health.seconds.keys() == {200}
+        assert small.seconds.keys() <= {200, 503}
+        assert statuses[200] > 0
+        if SOAK:
+            assert statuses[200] >= 0.8 * results[4][0][200]
+            assert health.milliseconds(200, 99) <= 50
+            assert small.milliseconds(200, 99) <= 100
+            assert small.seconds.keys() == {200}
+
+
+def test_requests_that_fit_are_admitted_side_by_side(start_server):
+    server = start_server()
+    half = PREDICT_HEAD + b"Content-Length: %d\r\n\r\n" % len(PREDICT_BODY)
+
+    connections = [server.connect() for _ in range(100)]
+    for connection in connections:
+        connection.sendall(half)
+    for connection in connections:
+        connection.sendall(PREDICT_BODY)
+
+    assert [read_statuses(connection, 1) for connection in connections] == [[200]] * 100
+    for connection in connections:
+        connection.close()
