@@ -36,7 +36,7 @@ def main() -> None:
         listener = bind(settings.host, settings.port)
     except (InvalidSetting, OSError) as error:
         sys.exit(f"rust-ml-api: {error}")
-    configure_logging(level=settings.log_level, log_format=settings.log_format)
+    log = configure_logging(level=settings.log_level, log_format=settings.log_format)
     for line in removed_settings(os.environ):
         logger.warning(line)
     # After its drain uvicorn raises the signal that ended it once more, for the default handler to kill
@@ -44,7 +44,14 @@ def main() -> None:
     # before there are weights asks for nothing that would not be done anyway.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
-    Server(app, settings).run(sockets=[listener])
+    status = 0
+    try:
+        Server(app, settings).run(sockets=[listener])
+    except SystemExit as error:  # the start has failed
+        status = error.code if isinstance(error.code, int) else 1
+    log.flush()
+    # The drain is over. What a thread still does, with a picture or a file or nobody's log, keeps nobody.
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ Everything here belongs to the event loop.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector
@@ -29,7 +29,8 @@ PENDING_VALUES = 4096
 class Metrics(Collector):
     """What is measured, and the few calls that measure it."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropped_lines: Callable[[], int] = int) -> None:
+        self._dropped_lines = dropped_lines
         self.registry = CollectorRegistry()
         self.in_flight = Gauge("http_requests_in_flight", "Requests being worked on.", registry=self.registry)
         self.queue_depth = Gauge("inference_queue_depth", "Images in the queue.", registry=self.registry)
@@ -84,6 +85,9 @@ class Metrics(Collector):
         for (route, method, status), count in self._requests.items():
             requests.add_metric([route, method, str(status)], count)
         yield requests
+        yield CounterMetricFamily(
+            "log_lines_dropped", "Log lines that were not written.", value=self._dropped_lines()
+        )
         duration = "Time from a request's head to the end of its answer."
         request_seconds = HistogramMetricFamily("http_request_duration_seconds", duration, labels=["route"])
         for route, tally in self._request_seconds.items():

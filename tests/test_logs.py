@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -12,6 +13,8 @@ import pytest
 import requests
 
 from tests.support.http import PREDICT_BODY, ZEROS, get, post
+from tests.support.ports import free_port
+from tests.support.wait import until
 
 JSON = {"Content-Type": "application/json"}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -103,5 +106,76 @@ def test_a_terminal_gets_plain_text():
 
     [line] = [line for line in text.decode().splitlines() if "serving mnist-cnn" in line]
     assert re.fullmatch(
-        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO    service\.api\.app: serving mnist-cnn .*", line
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    service\.api\.app: serving mnist-cnn .*", line
     )
+
+
+def test_times_are_rfc_3339_and_nothing_is_for_terminals(start_server):
+    server = start_server()
+    server.terminate()
+
+    for line in server.lines():
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(line["time"]))
+        assert "color_message" not in line
+    text = server.log_text()
+    assert "CTRL+C" not in text
+    assert "\\u001b" not in text
+
+
+def test_the_text_log_of_a_request_has_its_duration_its_id_and_its_problem(start_server, tmp_path):
+    server = start_server(LOG_FORMAT="text", ACCESS_LOG_SAMPLE=1, PORT=(port := free_port()))
+    address = f"http://127.0.0.1:{port}"
+    requests.post(f"{address}/predict", data=b"{", headers={"X-Request-ID": "a-bad-one"}, timeout=10)
+    requests.get(f"{address}/healthz", headers={"X-Request-ID": "a-good-one"}, timeout=10)
+    server.terminate()
+
+    text = server.log_text()
+    assert re.search(r" INFO .*: POST /predict 415 \d+\.\d ms a-bad-one unsupported-media-type\n", text)
+    assert re.search(r" INFO .*: GET /healthz 200 \d+\.\d ms a-good-one\n", text)
+
+
+def test_a_stdout_that_nobody_reads_stops_nothing():
+    port = free_port()
+    environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port), "ACCESS_LOG_SAMPLE": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "service"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    ) as process:
+        session = requests.Session()
+        until(lambda: is_healthy(port))
+        statuses = [
+            session.post(f"http://127.0.0.1:{port}/predict", data=b"{", timeout=10).status_code
+            for _ in range(3000)
+        ]
+        metrics = session.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+        process.terminate()
+        status = process.wait(20)
+
+    assert set(statuses) == {415}
+    [dropped] = re.findall(r"^log_lines_dropped_total (\d+)", metrics, flags=re.MULTILINE)
+    assert int(dropped) > 0
+    assert status == 0
+
+
+def is_healthy(port):
+    with contextlib.suppress(requests.ConnectionError):
+        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code == 200
+    return False
+
+
+def test_requests_of_strangers_that_are_wrong_leave_no_lines(live_server, connect):
+    before = len(live_server.lines())
+    for _ in range(100):
+        for sent in (
+            b"rubbish\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03",
+        ):
+            connection = connect()
+            connection.sendall(sent)
+            connection.recv(100)
+            connection.close()
+    for _ in range(100):
+        post(live_server, b"{", path="/predict")
+        post(live_server, b"\x89PNG\r\n\x1a\n", "image/png")
+
+    assert len(live_server.lines()) == before

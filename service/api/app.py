@@ -25,6 +25,7 @@ from service.inference.batching import batch_sizes
 from service.inference.model import configure_torch, load_model
 from service.inference.reloader import Reloader
 from service.inputs.pictures import PictureReader
+from service.logs import dropped_lines
 from service.metrics import Metrics
 from service.settings import Settings
 
@@ -39,7 +40,9 @@ def create_app(settings: Settings) -> Starlette:
     """
     keys = ApiKeys(Path(settings.api_keys_file)) if settings.api_keys_file else None
     tracker = RequestTracker(
-        metrics=Metrics(), replica=socket.gethostname(), access_log_sample=settings.access_log_sample
+        metrics=Metrics(dropped_lines),
+        replica=socket.gethostname(),
+        access_log_sample=settings.access_log_sample,
     )
     app = Starlette(
         routes=[

@@ -67,11 +67,12 @@ class RequestTracker:
 class RequestContext:
     """One request between its head and the end of its answer."""
 
-    __slots__ = ("_started", "_tracker", "request_id", "traceparent")
+    __slots__ = ("_slug", "_started", "_tracker", "request_id", "traceparent")
 
     def __init__(self, tracker: RequestTracker, headers: Iterable[Header]) -> None:
         self._tracker = tracker
         self._started = time.perf_counter()
+        self._slug = ""  # of the problem that the answer is, if it is one
         self.request_id, self.traceparent = tracker.identify(headers)
         tracker.in_flight += 1
 
@@ -105,6 +106,7 @@ class RequestContext:
         # Not for security: it only decides which requests are logged.
         if sample and random.random() < sample:  # noqa: S311 # nosec B311
             fields = {"method": method, "route": route, "status": status, "seconds": round(seconds, 6)}
+            fields |= {"problem": self._slug} if self._slug else {}
             logger.info("%s %s %d", method, route, status, extra=fields | self._names())
 
     def error_response(self, path: str, method: str, error: Exception) -> Response:
@@ -112,6 +114,7 @@ class RequestContext:
         if isinstance(error, MemoryError):
             error = OutOfMemory("there is not enough memory for this request now; try again in a second")
         if isinstance(error, ServiceError):
+            self._slug = error.slug
             self._tracker.metrics.rejected.labels(error.slug).inc()
             response = problems.problem(error)
         elif isinstance(error, HTTPException):
