@@ -77,8 +77,8 @@ def client_library_metrics() -> None:
     """Count each request and image with the counters and histograms of prometheus_client."""
 
     class Metrics(metrics.Metrics):
-        def __init__(self) -> None:
-            super().__init__()
+        def __init__(self, dropped_lines: Callable[[], int]) -> None:
+            super().__init__(dropped_lines)
             seconds, registry = metrics.SECONDS, self.registry
             self._a = Counter("a_requests", "", ["route", "method", "status"], registry=registry)
             self._b = Histogram("a_seconds", "", ["route"], buckets=seconds, registry=registry)

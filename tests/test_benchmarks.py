@@ -14,13 +14,16 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from benchmarks import contenders, report
+from benchmarks import against, contenders, report
 from benchmarks.__main__ import WEIGHTS
+from benchmarks.ablated import PIECES
+from benchmarks.against import checked_out
 from benchmarks.bodies import BODIES, load_digits
 from benchmarks.check import answered_digits, expected_digits
 from benchmarks.contenders import Contender, running
 from benchmarks.drive import Load, drive, write_bodies
 from benchmarks.measure import cpu_seconds, pss_bytes, tree
+from benchmarks.paired import Pair, rate_at, ratio
 from benchmarks.results import Results, Run
 from benchmarks.targets import verdicts
 
@@ -57,6 +60,40 @@ def test_the_service_answers_what_the_weights_file_says() -> None:
     assert 50e6 < size < 2e9
     assert seconds > 0
     assert not any(Path("/proc", str(pid)).exists() for pid in processes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", PIECES)
+def test_the_service_without_a_piece_answers_what_it_answers_with_it(piece: str) -> None:
+    images = load_digits().images[:5]
+    without = Contender(piece, piece, "benchmarks.ablated", arguments=(piece,))
+    body = BODIES["json"]
+
+    with running(without, weights=WEIGHTS, cores=sorted(os.sched_getaffinity(0))) as server:
+        given = answered_digits(server.url, [body.encode(image) for image in images], body.content_type)
+
+    assert given == expected_digits(WEIGHTS, images)
+
+
+def test_a_commit_is_checked_out_and_removed() -> None:
+    with checked_out("HEAD") as folder:
+        assert (folder / "service" / "__main__.py").exists()
+    assert not folder.exists()
+
+    with pytest.raises(RuntimeError, match="git worktree failed"), checked_out("no-such-commit"):
+        pass
+
+
+def test_pairs_are_divided_within_each_round() -> None:
+    pairs = [
+        Pair(Run(0, "json", 2.0, 1, 0, [_load(64, 500)]), Run(0, "service", 1.0, 2, 0, [_load(64, 1000)])),
+        Pair(Run(1, "json", 2.0, 1, 0, [_load(64, 900)]), Run(1, "service", 1.0, 2, 0, [_load(64, 1000)])),
+        Pair(Run(2, "json", 2.0, 1, 0, [_load(64, 700)]), Run(2, "service", 1.0, 2, 0, [_load(64, 500)])),
+    ]
+
+    assert str(ratio(pairs, rate_at(64).of)) == "0.90 (0.50 to 1.40)"
+    rows = against.table("abc", pairs, [64]).splitlines()
+    assert rows[2] == "| requests/s at 64 | 1,000 | 700 | 0.90 (0.50 to 1.40) |"
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
