@@ -6,7 +6,6 @@ knows nothing of it. ``python -m benchmarks --ablations`` measures all of them b
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -42,18 +41,6 @@ def no_fusion() -> None:
         model.torch.set_num_threads(num_threads)
 
     app.configure_torch = configure_torch
-
-
-def one_module() -> None:
-    """Run every batch size on one copy of the module."""
-
-    def load_for(size: int, weights: Any) -> Any:
-        shared.setdefault("module", load(size, weights))
-        return shared["module"]
-
-    shared: dict[str, Any] = {}
-    load = model._load_for
-    model._load_for = load_for
 
 
 def orjson_reader() -> None:
@@ -113,12 +100,6 @@ def client_library_metrics() -> None:
     app.Metrics = Metrics  # type: ignore[misc]
 
 
-def collecting() -> None:
-    """Leave the garbage collector as Python has it."""
-    gc.enable()
-    app.gc = type("gc", (), {"freeze": staticmethod(int), "enable": staticmethod(int)})
-
-
 def no_poll() -> None:
     """Start a batch at once, without another poll of the sockets."""
     batcher.Batcher._schedule_start = batcher.Batcher._start  # type: ignore[method-assign]
@@ -128,11 +109,9 @@ PIECES: dict[str, tuple[str, Patch]] = {
     "fast-path": ("the fast path", general_path),
     "throttle": ("the throttle on refusals", no_throttle),
     "fusion": ("oneDNN's graph fusion", no_fusion),
-    "modules": ("a copy of the module for each batch size", one_module),
     "json": ("simdjson: orjson and numpy.array instead", orjson_reader),
     "json-exact": ("simdjson: the standard library's json instead", exact_reader),
     "metrics": ("tallied metrics: prometheus_client's own instead", client_library_metrics),
-    "gc": ("the frozen heap", collecting),
     "poll": ("another poll of the sockets before a batch", no_poll),
 }
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from service.errors import InvalidModel
-from service.inference.card import CLASSES, Card
+from service.inference.card import CLASSES
 from service.inference.golden import Golden, compare
 from service.inference.weights import Weights, read_weights
 from service.inputs.image import SIDE
@@ -29,27 +29,22 @@ WARM_UP_CALLS = 4
 
 
 class Model:
-    """A loaded weights file: one copy of its module for every batch size that is run.
+    """A loaded weights file, proven at every batch size that is run."""
 
-    TorchScript specialises a module to the shapes it meets, and oneDNN's fused kernels hold for one shape
-    each: a module that meets one size only stays on its fastest path (``python -m benchmarks.model_path``).
-    """
-
-    def __init__(
-        self, card: Card, sha256: str, golden: Golden, modules: dict[int, torch.jit.ScriptModule]
-    ) -> None:
-        self.card = card
-        self.sha256 = sha256
-        self.golden = golden
-        self._modules = modules
-        self._forwards = {size: module.forward for size, module in modules.items()}
+    def __init__(self, weights: Weights, module: torch.jit.ScriptModule, batch_sizes: Sequence[int]) -> None:
+        self.card = weights.card
+        self.sha256 = weights.sha256
+        self.golden = weights.golden
+        self._module = module
+        self._forward = module.forward
+        self._batch_sizes = batch_sizes
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits, shape (N, 10), for images of shape (N, 784).
 
         N is one of the batch sizes that the model was loaded for; call it under ``torch.inference_mode()``.
         """
-        logits: NDArray[np.float32] = self._forwards[len(images)](_as_tensor(images)).numpy()
+        logits: NDArray[np.float32] = self._forward(_as_tensor(images)).numpy()
         return logits
 
     def warm_up(self) -> Iterator[None]:
@@ -61,10 +56,10 @@ class Model:
         Raises:
             InvalidModel: a logit is not the one that the trainer got.
         """
-        for size, module in self._modules.items():
+        for size in self._batch_sizes:
             images, logits = next(self.golden.batches(size))
             for _ in range(WARM_UP_CALLS):
-                compare(_run(module, images), logits)
+                compare(_run(self._module, images), logits)
                 yield
 
 
@@ -78,10 +73,11 @@ def load_model(path: Path, *, batch_sizes: Sequence[int] = (1,), sha256: str = "
     """
     weights = read_weights(path, sha256=sha256)
     try:
-        modules = {size: _load_for(size, weights) for size in batch_sizes}
+        module = _load_module(weights.data)
+        _prove(module, weights.golden, batch_sizes)
     except InvalidModel as error:
         raise InvalidModel(f"{path} {error}") from None
-    return Model(weights.card, weights.sha256, weights.golden, modules)
+    return Model(weights, module, batch_sizes)
 
 
 def configure_torch(num_threads: int) -> None:
@@ -96,18 +92,17 @@ def configure_torch(num_threads: int) -> None:
         logger.info("oneDNN graph fusion is not available: %s", error)
 
 
-def _load_for(size: int, weights: Weights) -> torch.jit.ScriptModule:
-    """Return a copy of the module that has given the golden logits in batches of this size.
+def _prove(module: torch.jit.ScriptModule, golden: Golden, batch_sizes: Sequence[int]) -> None:
+    """Have the module give the golden logits in batches of each size.
 
-    The profiling executor observes a module's first call and compiles in the next ones: the rounds leave
-    none of that to a client, and the kernels that will serve have been through all cases.
+    The profiling executor observes the first calls of each shape and compiles in the next ones: the rounds
+    leave none of that to a client, and the kernels that will serve have been through all cases.
     """
-    module = _load_module(weights.data)
     with torch.inference_mode():
-        for _ in range(WARM_UP_CALLS):
-            for images, logits in weights.golden.batches(size):
-                compare(_run(module, images), logits)
-    return module
+        for size in batch_sizes:
+            for _ in range(WARM_UP_CALLS):
+                for images, logits in golden.batches(size):
+                    compare(_run(module, images), logits)
 
 
 def _load_module(data: bytes) -> torch.jit.ScriptModule:
