@@ -19,6 +19,7 @@ MAX_DIGITS = 18
 MAX_MEMBERS = 8
 FORM = b"multipart/form-data"
 MAX_FIELDS = 8
+MAX_OPTIONS = 32
 
 
 def find_header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
@@ -140,12 +141,18 @@ def read_options(query: bytes) -> Options:
     """Read a query string, such as ``preview=true``; what it does not name is off.
 
     Raises:
-        InvalidOption: an option is neither true nor false.
+        InvalidOption: an option is neither true nor false, or there are far too many.
     """
     if not query:
         return Options()
     options = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+    try:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_OPTIONS)
+    except ValueError:
+        raise InvalidOption(
+            f"the query has over {MAX_OPTIONS} options; send only those that are documented"
+        ) from None
+    for name, value in pairs:
         if name in Options._fields:
             if value not in ("true", "false"):
                 raise InvalidOption(f"{name} is {value[:20]!r}; expected true or false")

@@ -16,7 +16,7 @@ from service.inputs.pictures import PictureReader
 from service.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Service:
     """Everything that serves, made in the lifespan and kept on ``app.state.service``."""
 
@@ -25,12 +25,13 @@ class Service:
     batcher: Batcher
     pictures: PictureReader
     keys: ApiKeys | None  # None: predictions need no key
-    numbers: NumberReader = field(default_factory=NumberReader)
+    max_images: int = field(init=False)  # that one request may have
+    numbers: NumberReader = field(init=False)
 
-    @property
-    def max_images(self) -> int:
-        """How many images one request may have."""
-        return min(self.settings.max_images_per_request, self.settings.max_queue_size)
+    def __post_init__(self) -> None:
+        """Work out what follows from the settings."""
+        most = min(self.settings.max_images_per_request, self.settings.max_queue_size)
+        self.max_images, self.numbers = most, NumberReader(most)
 
     def authorize(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Return if a request with these headers may predict.

@@ -68,14 +68,15 @@ class InferenceRequest(NamedTuple):
     outputs: dict[str, bool]  # the name of each output to send, and whether it goes as bytes
 
 
-def read_request(body: bytes, header_length: str | None) -> InferenceRequest:
+def read_request(body: bytes, header_length: str | None, max_images: int) -> InferenceRequest:
     """Return what a request asks, given its body and the value of its ``Inference-Header-Content-Length``.
 
     Raises:
         InvalidBody: it breaks the protocol, or asks for what the model does not have.
+        TooManyImages: it has more numbers or lists than ``max_images`` images.
         InvalidImage: a UINT8 element is not in 0..255. Other pixels are left for the caller to check.
     """
-    message, data = _split(body, header_length)
+    message, data = _split(body, header_length, max_images)
     id_ = message.get("id")
     return InferenceRequest(id_ if isinstance(id_, str) else None, _images(message, data), _outputs(message))
 
@@ -107,7 +108,7 @@ def write_response(request: InferenceRequest, predictions: Sequence[Prediction])
     )
 
 
-def _split(body: bytes, header_length: str | None) -> tuple[dict[str, Any], bytes]:
+def _split(body: bytes, header_length: str | None, max_images: int) -> tuple[dict[str, Any], bytes]:
     """Return a message's JSON object and the binary data behind it."""
     length = len(body)
     if header_length is not None:
@@ -116,7 +117,7 @@ def _split(body: bytes, header_length: str | None) -> tuple[dict[str, Any], byte
         if not is_number or int(header_length) > len(body):
             raise InvalidBody(f"{HEADER_LENGTH} is {header_length[:20]!r}; the body has {len(body)} bytes")
         length = int(header_length)
-    message = json_errors.parse(body[:length])
+    message = json_errors.parse(body[:length], max_images)
     if not isinstance(message, dict):
         raise InvalidBody("the body is not a JSON object; an inference request has inputs")
     return message, body[length:]

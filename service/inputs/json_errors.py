@@ -9,22 +9,24 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import InvalidBody, InvalidImage
+from service.errors import InvalidBody, InvalidImage, TooManyImages
 from service.inputs.image import PIXELS, SIDE, Image, as_float32
 
 NUMBERS = {int, float}
+# Of each kind of mark, a document may have so many beside those of its images: names, shapes, parameters.
+SPARE_MARKS = 1000
 
 
-def read(body: bytes) -> Image:
+def read(body: bytes, max_images: int) -> Image:
     """Return the pixels of ``{"image": …}``, shape (784,), or of ``{"images": […]}``, shape (N, 784).
 
     Raises:
-        InvalidBody: the body is not JSON, or not JSON that every parser reads alike.
+        InvalidBody, TooManyImages: what ``parse`` raises.
         InvalidImage: it is JSON, but not of this form.
     """
     if not body.strip():
         raise InvalidBody('the body is empty; expected {"image": [...]}')
-    document = parse(body)
+    document = parse(body, max_images)
     if not isinstance(document, dict):
         raise InvalidImage(
             f'the body is {_describe(document)}; expected an object: {{"image": [...]}}', pointer=""
@@ -37,13 +39,15 @@ def read(body: bytes) -> Image:
     return as_doubles(_flatten(document["image"], "image", "/image"))
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, max_images: int) -> Any:
     """Return the JSON document that a body holds (RFC 8259, in its strict reading; a BOM is ignored).
 
     Raises:
-        InvalidBody: the bytes are not UTF-8 or not JSON, an object has a key twice, or a number is not
-            finite.
+        InvalidBody: the bytes are not UTF-8 or not JSON, an object has a key twice, a number is not finite,
+            or there are far too many objects.
+        TooManyImages: there are more numbers or lists than ``max_images`` images have.
     """
+    _check_counts(body, max_images)
     try:
         return json.loads(
             body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
@@ -58,6 +62,19 @@ def parse(body: bytes) -> Any:
         raise InvalidBody("the body is nested too deeply; expected a list of numbers") from None
     except ValueError as error:
         raise InvalidBody(f"the body has a number that can't be read: {error}") from None
+
+
+def _check_counts(body: bytes, max_images: int) -> None:
+    """Refuse a document that has more in it than images: parsing takes time for each value, not each byte."""
+    for mark, name in ((b"{", "objects"), (b":", "members")):
+        if (found := body.count(mark)) > SPARE_MARKS:
+            raise InvalidBody(f"the body has {found} {name}; expected an object with a list of numbers")
+    for mark, each, name in ((b",", PIXELS, "values"), (b"[", SIDE + 2, "lists")):
+        if (found := body.count(mark)) > each * max_images + SPARE_MARKS:
+            raise TooManyImages(
+                f"the body has {found} {name}, more than {max_images} images of {SIDE} x {SIDE} numbers, "
+                "which is the most in one request"
+            )
 
 
 def _many(document: dict[str, Any]) -> Image:

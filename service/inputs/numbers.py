@@ -22,23 +22,25 @@ class NumberReader:
     """Reads JSON and raw bytes.
 
     One parser serves every request, because simdjson reuses its memory: a reader belongs to one thread.
+    A body with far more numbers than ``max_images`` images is refused unread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_images: int) -> None:
+        self._max_images = max_images
         self._parser = simdjson.Parser()
 
     def read(self, media_type: bytes, body: bytes) -> Image:
         """Return the pixels of a body that is ``JSON`` or ``BINARY``.
 
         Raises:
-            InvalidBody: the bytes do not parse.
+            InvalidBody, TooManyImages: the bytes do not parse.
             InvalidImage: they parse, but are no image, or no list of images. Whether each pixel lies in 0..1
                 is left to the caller, for whom one vectorised check serves a whole batch.
         """
         if media_type == BINARY:
             return _read_binary(body)
         pixels = self._read_plain(body)
-        return pixels if pixels is not None else json_errors.read(body)
+        return pixels if pixels is not None else json_errors.read(body, self._max_images)
 
     def _read_plain(self, body: bytes) -> Image | None:
         """Read ``{"image": …}`` or ``{"images": […]}`` at the speed of the parser; None for anything else.

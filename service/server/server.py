@@ -12,6 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from service.api.state import Service
+from service.memory import release_memory
 from service.server.protocol import PredictProtocol
 from service.server.throttle import Throttle
 from service.settings import Settings
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1  # uvicorn's own
 CHECK_TICKS = 5
+RELEASE_TICKS = 100
 QUIET_SECONDS = 0.5
 # Of the time that the whole drain may take: what is left is for the requests in flight at its end.
 LISTENING_SHARE = 0.4
@@ -67,6 +69,8 @@ class Server(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 if isinstance(connection, PredictProtocol):
                     connection.check_timeouts(now)
+        if counter % RELEASE_TICKS == 0 and not self._service.tracker.in_flight:
+            release_memory()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

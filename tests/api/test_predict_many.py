@@ -50,6 +50,10 @@ def test_many_nested_images_are_taken_too(live_server, digits):
         ({"images": [ZEROS], "image": ZEROS}, 422, 'both "image" and "images"', ""),
         ({"images": [[0] * 784] * 257}, 413, "images has 257 images; at most 256 in one request", None),
         ({"image": "images", "x": '"images"'}, 422, "image is the string 'images'", "/image"),
+        ({"image": [1] * 300_000}, 413, "the body has 299999 values, more than 256 images of", None),
+        ({"images": [[]] * 100_000}, 413, "the body has 100001 lists, more than 256 images of", None),
+        ({"images": [{}] * 100_000}, 400, "the body has 100001 objects; expected an object with", None),
+        ({f"{i:x}": i for i in range(50_000)}, 400, "the body has 50000 members; expected", None),
     ],
 )
 def test_a_mistake_among_many_images_is_named(live_server, body, status, detail, pointer):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.support.http import SEVEN, post
+from tests.support.http import SEVEN, post, raw_post
 from tests.support.paths import ROOT
 from tests.support.pictures import bar, png
+from tests.support.process import resident_bytes
+from tests.support.wait import until
 
 
 @pytest.mark.parametrize("output", ["/dev/full", "/dev/null"])
@@ -67,3 +71,27 @@ def test_when_memory_is_short_requests_fail_alone(start_server):
     resource.prlimit(server.process.pid, resource.RLIMIT_DATA, before)
     assert server.health() == 200
     assert server.terminate() == 0
+
+
+@pytest.mark.slow
+def test_memory_goes_back_after_a_busy_moment(start_server):
+    """Large bodies on two hundred connections, some of them unfinished; soon after it is as it was."""
+    server = start_server()
+    images = json.dumps({"images": [[0.1234] * 784] * 150}).encode()
+    picture = png(1400, 1400, bytes(1400 * 5601), colour=6)
+    for _ in range(20):
+        assert post(server, SEVEN).status_code == post(server, bar("png"), "image/png").status_code == 200
+    before = resident_bytes(server.process.pid)
+
+    def send(number: int) -> None:
+        with server.connect() as connection:
+            connection.sendall(raw_post("/predict", "application/json", images + b" " * 20)[:-20])
+            until(lambda: arrived.append(number) or len(arrived) >= 200)
+        post(server, images)
+        post(server, picture, "image/png")
+
+    arrived: list[int] = []
+    with ThreadPoolExecutor(200) as pool:
+        list(pool.map(send, range(200)))
+
+    until(lambda: resident_bytes(server.process.pid) <= 1.1 * before, seconds=60)
