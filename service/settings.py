@@ -65,6 +65,9 @@ class Settings:
     connection_max_age_seconds: float = _setting(
         60.0, "seconds after which a connection ends with its next answer, half to whole; 0: never", 0, 86400
     )
+    max_requests_per_connection: int = _setting(
+        0, "requests after which a connection ends, half to whole; 0: any number", 0, 1_000_000_000
+    )
     shutdown_timeout_seconds: int = _setting(
         20, "seconds that requests in flight get to finish after SIGTERM", 1, 3600
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import resource
 import socket
 
@@ -200,9 +201,17 @@ def test_requests_before_garbage_are_answered(connect):
     assert read_to_end(connection) == b""
 
 
-def test_connections_end_after_a_while_with_an_answer_that_says_so(start_server):
-    server = start_server(CONNECTION_MAX_AGE_SECONDS=1)
-    for request in (PIXELS, GENERAL):
+@pytest.mark.parametrize(
+    ("settings", "least", "most"),
+    [
+        pytest.param({"CONNECTION_MAX_AGE_SECONDS": 1}, 11, math.inf, id="age"),
+        pytest.param({"MAX_REQUESTS_PER_CONNECTION": 20}, 10, 20, id="requests"),
+        pytest.param({"MAX_REQUESTS_PER_CONNECTION": 1}, 1, 1, id="one request"),
+    ],
+)
+def test_connections_end_after_a_while_with_an_answer_that_says_so(start_server, settings, least, most):
+    server = start_server(**settings)
+    for request in (PIXELS, GENERAL, HEALTHZ):
         with server.connect() as connection:
             answers = []
             stream = connection.makefile("rb")
@@ -218,7 +227,7 @@ def test_connections_end_after_a_while_with_an_answer_that_says_so(start_server)
                     break
             assert stream.read(1) == b""
 
-        assert len(answers) > 10
+        assert least <= len(answers) <= most
         assert all(head.startswith(b"HTTP/1.1 200 OK") for head in answers)
 
 
