@@ -11,6 +11,7 @@ import logging
 import queue
 import sys
 import time
+import warnings
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from typing import Any
@@ -60,6 +61,8 @@ def configure_logging(*, level: str, log_format: str) -> LogQueue:
     writer = logging.StreamHandler(sys.stdout)
     writer.setFormatter(_JsonFormatter() if json else _TextFormatter())
     handler = LogQueue()
+    # Python remembers each warning that it shows, for ever, and Pillow's are about what strangers send.
+    warnings.filterwarnings("ignore", module="PIL")
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # It has a line for every change in the folder of the weights, whatever became of it.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)

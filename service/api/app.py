@@ -24,7 +24,7 @@ from service.inference.batcher import Batcher
 from service.inference.batching import batch_sizes
 from service.inference.model import configure_torch, load_model
 from service.inference.reloader import Reloader
-from service.inputs.pictures import PictureReader
+from service.inputs.decoding import DecodingThread
 from service.logs import dropped_lines
 from service.metrics import Metrics
 from service.settings import Settings
@@ -83,14 +83,12 @@ def _lifespan(
                 queue_timeout_seconds=settings.queue_timeout_seconds,
             ) as batcher,
             Reloader(model, batcher, tracker.metrics, settings),
-            PictureReader(
-                max_pixels=settings.max_picture_pixels,
-                max_waiting=settings.max_queue_size,
-                timeout_seconds=settings.queue_timeout_seconds,
-            ) as pictures,
+            DecodingThread(
+                max_waiting=settings.max_queue_size, timeout_seconds=settings.queue_timeout_seconds
+            ) as decoder,
         ):
             tracker.metrics.queue_depth.set_function(lambda: batcher.depth)
-            app.state.service = Service(settings, tracker, batcher, pictures, keys)
+            app.state.service = Service(settings, tracker, batcher, decoder, keys)
             logger.info("serving %s %s from %s", model.card.name, model.card.version, settings.model_path)
             # PyTorch brings some 200,000 objects that live as long as the process. A collection that
             # traversed them would hold every request up for 60 to 100 ms.

@@ -1,14 +1,12 @@
-"""What a request brings: its media type, its body within the limit, the file of a form, query options."""
+"""What a request brings: its media type, its body within the limit, query options."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive, Scope
 
 from service.errors import BodyTooLarge, InvalidBody, InvalidOption, RequestAbandoned, UnsupportedEncoding
@@ -17,8 +15,6 @@ from service.errors import BodyTooLarge, InvalidBody, InvalidOption, RequestAban
 WINDOWS = {b"gzip": (31,), b"x-gzip": (31,), b"deflate": (15, -15)}
 MAX_DIGITS = 18
 MAX_MEMBERS = 8
-FORM = b"multipart/form-data"
-MAX_FIELDS = 8
 MAX_OPTIONS = 32
 
 
@@ -51,21 +47,27 @@ def check_announced(scope: Scope, limit: int) -> None:
         raise _too_large(limit)
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """Return the whole body of a request, decoded if it is compressed.
+def content_coding(scope: Scope) -> bytes:
+    """Return how a request's body is compressed: a key of ``WINDOWS``, or empty if it is not.
 
     Raises:
-        BodyTooLarge: it has more than ``limit`` bytes, as sent or as decoded; no more than one chunk past the
-            limit is kept.
-        InvalidBody: it is not what its ``Content-Encoding`` says.
-        UnsupportedEncoding: that is neither gzip nor deflate.
-        RequestAbandoned: the client has gone before its end.
+        UnsupportedEncoding: it is in another way.
     """
     encoding = find_header(scope["headers"], b"content-encoding").strip().lower()
     if encoding not in (b"", b"identity", *WINDOWS):
         raise UnsupportedEncoding(
             f"Content-Encoding is {encoding[:40].decode('latin-1')}; send gzip or deflate"
         )
+    return encoding if encoding in WINDOWS else b""
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """Return the whole body of a request, as it was sent.
+
+    Raises:
+        BodyTooLarge: it has more than ``limit`` bytes; no more than one chunk past the limit is kept.
+        RequestAbandoned: the client has gone before its end.
+    """
     body = bytearray()
     more = True
     while more:
@@ -76,16 +78,21 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         more = message.get("more_body", False)
         if len(body) > limit:
             raise _too_large(limit)
-    return _decompress(bytes(body), WINDOWS[encoding], limit) if encoding in WINDOWS else bytes(body)
+    return bytes(body)
 
 
 def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"the body is over {limit} bytes; an image of 784 numbers needs less than 20000")
 
 
-def _decompress(body: bytes, windows: tuple[int, ...], limit: int) -> bytes:
-    """Undo a content coding (RFC 9110, 8.4.1) as far as the limit."""
-    for window in windows:
+def decompress(coding: bytes, limit: int, body: bytes) -> bytes:
+    """Undo a content coding (RFC 9110, 8.4.1).
+
+    Raises:
+        BodyTooLarge: there are more than ``limit`` bytes.
+        InvalidBody: the body is not of this coding.
+    """
+    for window in WINDOWS[coding]:
         decoded, rest = b"", body
         try:
             for _ in range(MAX_MEMBERS):  # of a gzip file, which mostly has one
@@ -101,33 +108,6 @@ def _decompress(body: bytes, windows: tuple[int, ...], limit: int) -> bytes:
         except zlib.error:
             continue
     raise InvalidBody("the body is not compressed as its Content-Encoding says")
-
-
-async def read_form_file(content_type: bytes, body: bytes) -> bytes:
-    """Return the one file in a form (``multipart/form-data``, RFC 7578), whatever its field is called.
-
-    Raises:
-        InvalidBody: the body is no form, or has not exactly one file.
-    """
-
-    async def stream() -> AsyncGenerator[bytes, None]:
-        yield body
-
-    parser = MultiPartParser(
-        Headers(raw=[(b"content-type", content_type)]), stream(), max_files=MAX_FIELDS, max_fields=MAX_FIELDS
-    )
-    parser.spool_max_size = len(body) + 1  # the body is in memory already; never write it to a disk
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise InvalidBody(f"the form can't be read: {error.message}") from None
-    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-    if len(files) != 1:
-        raise InvalidBody(f"the form has {len(files)} files; send one: curl -F image=@digit.png")
-    try:
-        return await files[0].read()
-    finally:
-        await form.close()
 
 
 class Options(NamedTuple):

@@ -84,7 +84,9 @@ class Infer:
         _card(scope)
         body = await read_admitted_body(service, scope, receive)
         length = Headers(scope=scope).get(tensors.HEADER_LENGTH)
-        inference = tensors.read_request(body, length, service.max_images)
+        inference = await service.decode(
+            lambda message: tensors.read_request(message, length, service.max_images), body
+        )
         predictions = await submit_many(service, inference.images, tensors.INPUT_NAME, receive)
         response = tensors.write_response(inference, predictions)
         await response(scope, receive, send)

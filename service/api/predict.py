@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 
 import orjson
@@ -15,15 +16,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.body import (
-    FORM,
     announced_bytes,
     check_announced,
+    content_coding,
+    decompress,
     find_header,
     media_type_of,
     read_body,
-    read_form_file,
     read_options,
 )
+from service.api.forms import FORM, read_form_file
 from service.api.request_context import CLOSE
 from service.api.state import Service, service_of
 from service.errors import InvalidImage, TooManyImages, UnsupportedMediaType
@@ -78,11 +80,14 @@ async def read_pixels(service: Service, content_type: bytes, body: bytes) -> Ima
     """
     media_type = media_type_of(content_type)
     if media_type in NUMBERS:
-        return service.numbers.read(media_type, body)
+        pixels = service.numbers.read_plain(media_type, body)
+        return pixels if pixels is not None else await service.decode(service.numbers.read_exactly, body)
     if media_type in pictures.MEDIA_TYPES:
-        return await service.pictures.read(body)
+        return await service.decoder.run(service.read_picture, body)
     if media_type == FORM:
-        return await service.pictures.read(await read_form_file(content_type, body))
+        return await service.decoder.run(
+            lambda form: service.read_picture(read_form_file(content_type, form)), body
+        )
     found = media_type[:80].decode("latin-1") or "missing"
     raise UnsupportedMediaType(
         f"Content-Type is {found}; send application/json, or application/octet-stream with {PIXELS} uint8 or "
@@ -100,7 +105,7 @@ async def read_admitted_body(
 
     Raises:
         QueueFull: there is no room for as many images as it is likely to hold, of ``image_bytes`` each.
-        ServiceError: what ``read_body`` raises.
+        ServiceError: what ``content_coding``, ``read_body`` and ``decompress`` raise.
     """
     limit = service.settings.max_body_bytes
     most = service.max_images
@@ -108,9 +113,12 @@ async def read_admitted_body(
     def images_in(size: int) -> int:
         return max(1, min(int(size // image_bytes), most))
 
+    coding = content_coding(scope)
     check_announced(scope, limit)
     with service.batcher.reserve(images_in(announced_bytes(scope))):
-        body = await read_body(scope, receive, limit)
+        body = await read_body(receive, limit)
+    if coding:
+        body = await service.decoder.run(partial(decompress, coding, limit), body)
     service.batcher.check_room(images_in(len(body)))  # it may have come in chunks, or compressed
     return body
 

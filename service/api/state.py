@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from starlette.types import Scope
 
@@ -11,9 +12,15 @@ from service.api.auth import ApiKeys
 from service.api.request_context import RequestTracker
 from service.errors import ModelUnavailable
 from service.inference.batcher import Batcher
+from service.inputs.decoding import DecodingThread
+from service.inputs.image import Image
 from service.inputs.numbers import NumberReader
-from service.inputs.pictures import PictureReader
+from service.inputs.pictures import read_picture
 from service.settings import Settings
+
+T = TypeVar("T")
+
+SMALL_BYTES = 32 << 10  # decoded within a millisecond, even with care
 
 
 @dataclass(slots=True)
@@ -23,7 +30,7 @@ class Service:
     settings: Settings
     tracker: RequestTracker
     batcher: Batcher
-    pictures: PictureReader
+    decoder: DecodingThread
     keys: ApiKeys | None  # None: predictions need no key
     max_images: int = field(init=False)  # that one request may have
     numbers: NumberReader = field(init=False)
@@ -32,6 +39,20 @@ class Service:
         """Work out what follows from the settings."""
         most = min(self.settings.max_images_per_request, self.settings.max_queue_size)
         self.max_images, self.numbers = most, NumberReader(most)
+
+    async def decode(self, call: Callable[[bytes], T], body: bytes) -> T:
+        """Return what a function makes of a body: at once, or in the decoder's thread if that takes long.
+
+        Raises:
+            ServiceError: what the function or ``DecodingThread.run`` raises.
+        """
+        if len(body) <= SMALL_BYTES:
+            return call(body)
+        return await self.decoder.run(call, body)
+
+    def read_picture(self, data: bytes) -> Image:
+        """Return the image in a picture file, shape (784,); see ``service.inputs.pictures``."""
+        return read_picture(data, self.settings.max_picture_pixels)
 
     def authorize(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Return if a request with these headers may predict.

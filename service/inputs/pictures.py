@@ -1,13 +1,12 @@
-"""Pictures to images: PNG, JPEG and WebP files, decoded in a thread and brought into the form of MNIST.
+"""Pictures to images: PNG, JPEG and WebP files, decoded within limits and brought into the form of MNIST.
 
 Pillow is imported by the first picture: a service that never gets one neither waits for it nor holds it.
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import io
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +17,6 @@ from service.errors import (
     InvalidBody,
     OutOfMemory,
     PictureTooLarge,
-    QueueFull,
-    QueueTimeout,
     ServiceError,
 )
 from service.inputs.digits import Grey, normalise
@@ -27,64 +24,29 @@ from service.inputs.digits import Grey, normalise
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-MEDIA_TYPES = (b"image/png", b"image/jpeg", b"image/webp")
+MEDIA_TYPES = (b"image/png", b"image/jpeg", b"image/jpg", b"image/webp")
 FORMATS = ("PNG", "JPEG", "WEBP")
 
 # A digit needs no more; shrinking first makes all that follows fast, and smooths a photograph's noise.
 WORKING_SIDE = 320
 
-# However many pictures may wait by number, together they hold no more memory than this.
-MAX_WAITING_BYTES = 32 << 20
+# An encoder writes some ten scans; each one costs a pass over the whole picture.
+MAX_SCANS = 50
+SCAN = b"\xff\xda"
+JPEG = b"\xff\xd8"
+END = b"\xff\xd9"
+COMMENT, ADOBE, ADOBE_BYTES = 0xFE, 0xEE, 16
+APPLICATION_SEGMENTS = range(0xE2, 0xF0)  # but those of JFIF and EXIF
+# Two ways to end a JPEG file that lacks its end marker; see ``_load``.
+ENDS = (END, b"\x5a\xa5" * 16 + END)
 
+PNG = b"\x89PNG\r\n\x1a\n"
+# The chunks of a PNG file that its pixels need, and the one that says which way is up.
+CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
 
-class PictureReader:
-    """Turns picture files into images, one at a time, in a thread of its own.
-
-    A picture costs many times what a prediction does. One thread, and a bounded number that wait for it,
-    leave the processor and the memory to other requests.
-
-    Use it as ``async with PictureReader(...) as reader``; leaving ends the thread.
-    """
-
-    def __init__(self, *, max_pixels: int, max_waiting: int, timeout_seconds: float) -> None:
-        self._max_pixels = max_pixels
-        self._max_waiting = max_waiting
-        self._timeout_seconds = timeout_seconds
-        self._waiting = 0
-        self._waiting_bytes = 0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pictures")
-
-    async def __aenter__(self) -> PictureReader:
-        """Start the thread now: once memory is short, it may be too late."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, int)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """End the thread after the picture in hand."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    async def read(self, data: bytes) -> NDArray[np.float32]:
-        """Return the digit in a picture file, shape (784,).
-
-        Raises:
-            QueueFull: too many pictures wait already.
-            QueueTimeout: its turn has not come, or it took too long.
-            InvalidBody, PictureTooLarge, BlankPicture, OutOfMemory: see ``read_picture``.
-        """
-        if self._waiting >= self._max_waiting or self._waiting_bytes + len(data) > MAX_WAITING_BYTES:
-            raise QueueFull(f"{self._waiting} pictures wait already; try again in a second")
-        self._waiting += 1
-        self._waiting_bytes += len(data)
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await asyncio.get_running_loop().run_in_executor(
-                    self._thread, read_picture, data, self._max_pixels
-                )
-        except TimeoutError:
-            raise QueueTimeout(f"the picture was not read within {self._timeout_seconds:g} s") from None
-        finally:
-            self._waiting -= 1
-            self._waiting_bytes -= len(data)
+ORIENTATION = 0x0112  # in EXIF
+# What a colour key in PNG's tRNS is to be multiplied by, to be of the scale that Pillow reads greys in.
+KEY_SCALES = {"1": 255, "L;2": 85, "L;4": 17}
 
 
 def read_picture(data: bytes, max_pixels: int) -> NDArray[np.float32]:
@@ -92,7 +54,8 @@ def read_picture(data: bytes, max_pixels: int) -> NDArray[np.float32]:
 
     Raises:
         InvalidBody: the file is none of these, or damaged.
-        PictureTooLarge: it has more pixels than ``max_pixels``; nothing of it was decoded.
+        PictureTooLarge: it has more pixels than ``max_pixels``, or more scans than an encoder writes;
+            nothing of it was decoded.
         BlankPicture: nothing in it stands out from its border.
         OutOfMemory: there is no memory to decode it in.
     """
@@ -111,22 +74,16 @@ def read_picture(data: bytes, max_pixels: int) -> NDArray[np.float32]:
 
 def _decode(data: bytes, max_pixels: int) -> tuple[Grey, Grey | None]:
     """Return a picture's brightness and, if any of it is transparent, its opacity."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            width, height = picture.size
-            if width * height > max_pixels:
-                raise PictureTooLarge(
-                    f"the picture is {width} x {height}; at most {max_pixels} pixels are read"
-                )
-            # A JPEG file decodes to an eighth of its size, and to grey, for an eighth of the work.
-            picture.draft("L", (WORKING_SIDE, WORKING_SIDE))
-            upright = ImageOps.exif_transpose(picture)
-            if upright.has_transparency_data:
-                upright = upright.convert("RGBA")
-                return _shrunk(upright.convert("L")), _shrunk(upright.getchannel("A"))
-            return _shrunk(_grey(upright)), None
+        picture = _upright(_load(without_metadata(data), max_pixels))
+        if picture.mode.startswith("I"):
+            return _decode_deep_grey(picture)
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+            return _shrunk(picture.convert("L")), _shrunk(picture.getchannel("A"))
+        return _shrunk(picture.convert("L")), None
     except (ServiceError, MemoryError, ImportError):
         raise
     except UnidentifiedImageError:
@@ -139,12 +96,108 @@ def _decode(data: bytes, max_pixels: int) -> tuple[Grey, Grey | None]:
         raise InvalidBody(f"the picture can't be read: {error}") from None
 
 
-def _grey(picture: Picture) -> Picture:
-    if picture.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would clip at 255
-        from PIL import Image
+def without_metadata(data: bytes) -> bytes:
+    """Return a picture file without what is about it: comments, profiles, animations, previews.
 
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    return picture.convert("L")
+    Pillow refuses pictures for what is wrong with those. Of EXIF, which says which way is up, it does not.
+    """
+    if data.startswith(PNG):
+        return _without_chunks(data)
+    return _without_segments(data) if data.startswith(JPEG) else data
+
+
+def _without_segments(data: bytes) -> bytes:
+    kept, at = [JPEG], len(JPEG)
+    while data[at : at + 1] == b"\xff" and data[at : at + 2] not in (SCAN, END):
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
+        marker = data[at + 1]
+        is_metadata = marker == COMMENT or marker in APPLICATION_SEGMENTS
+        # Adobe's says what the colours are. One that is too short does not.
+        if not is_metadata or (marker == ADOBE and end - at >= ADOBE_BYTES):
+            kept.append(data[at:end])
+        at = end
+    return b"".join((*kept, data[at:]))
+
+
+def _without_chunks(data: bytes) -> bytes:
+    kept, at, kind = [PNG], len(PNG), b""
+    while kind != b"IEND" and at + 12 <= len(data):
+        kind = data[at + 4 : at + 8]
+        end = at + 12 + int.from_bytes(data[at : at + 4])
+        if kind in CHUNKS:
+            kept.append(data[at:end])
+        at = end
+    return b"".join(kept)
+
+
+def _load(data: bytes, max_pixels: int) -> Picture:
+    """Return the decoded picture, whose limits are checked before that.
+
+    A JPEG file may lack its end marker. Its pixels are all there if they are the same whatever follows.
+    """
+    if data.startswith(JPEG) and (scans := data.count(SCAN)) > MAX_SCANS:
+        raise PictureTooLarge(f"the picture is stored in {scans} scans; at most {MAX_SCANS} are read")
+    try:
+        return _load_whole(data, max_pixels)
+    except OSError as error:
+        if not data.startswith(JPEG) or "truncated" not in str(error):
+            raise
+        with contextlib.suppress(OSError):
+            one, other = (_load_whole(data + end, max_pixels) for end in ENDS)
+            if one.tobytes() == other.tobytes():
+                return one
+        raise
+
+
+def _load_whole(data: bytes, max_pixels: int) -> Picture:
+    from PIL import Image
+
+    picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise PictureTooLarge(f"the picture is {width} x {height}; at most {max_pixels} pixels are read")
+    # A JPEG file decodes to an eighth of its size, and to grey, for an eighth of the work.
+    picture.draft("L", (WORKING_SIDE, WORKING_SIDE))
+    raw_mode = picture.tile[0].args if picture.tile else ""
+    picture.load()
+    key = picture.info.get("transparency")
+    if raw_mode in KEY_SCALES and isinstance(key, int):
+        picture.info["transparency"] = key * KEY_SCALES[raw_mode]
+    elif raw_mode == "RGB;16B" and key is not None:  # read as 8 bits a channel
+        picture.info["transparency"] = tuple(level >> 8 for level in key)
+    return picture
+
+
+def _upright(picture: Picture) -> Picture:
+    """Return the picture as its EXIF data say that it is to be seen, if they can be read."""
+    from PIL.Image import Transpose
+
+    turns: dict[object, Transpose] = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    try:
+        turn = turns.get(picture.getexif().get(ORIENTATION))
+    except Exception:  # whatever may be in there: pixels are read without it
+        turn = None
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _decode_deep_grey(picture: Picture) -> tuple[Grey, Grey | None]:
+    """Decode a grey picture of 16 bits a pixel; Pillow's own conversion would clip at 255."""
+    from PIL import Image
+
+    levels = np.asarray(picture)
+    grey = _shrunk(Image.fromarray((levels >> 8).astype(np.uint8)))
+    key = picture.info.get("transparency")
+    if key is None:
+        return grey, None
+    return grey, _shrunk(Image.fromarray(np.where(levels == key, 0, 255).astype(np.uint8)))
 
 
 def _shrunk(picture: Picture) -> Grey:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.errors import BlankPicture, InvalidBody, PictureTooLarge, QueueFull, QueueTimeout
-from service.inputs.pictures import MAX_WAITING_BYTES, PictureReader, read_picture
+from service.errors import BlankPicture, InvalidBody, PictureTooLarge
+from service.inputs.pictures import read_picture
 from tests.support.pictures import enlarged, png, save
 
 MAX_PIXELS = 1 << 22
@@ -121,39 +119,6 @@ def test_a_huge_picture_is_read_within_the_limit():
     image = read(Image.fromarray(levels))
 
     assert image.sum() == pytest.approx(20 * 2, rel=0.05)
-
-
-async def read_many(pictures, **limits):
-    async with PictureReader(max_pixels=MAX_PIXELS, **limits) as reader:
-        return await asyncio.gather(*map(reader.read, pictures), return_exceptions=True)
-
-
-def test_pictures_wait_in_bounded_number_and_size(digits):
-    small = save(enlarged(digits[0], 0))
-    large = small + bytes(MAX_WAITING_BYTES // 2)  # whatever follows a PNG's end is ignored
-
-    by_number = asyncio.run(read_many([small] * 5, max_waiting=3, timeout_seconds=60))
-    by_size = asyncio.run(read_many([large] * 3, max_waiting=9, timeout_seconds=60))
-
-    assert [isinstance(outcome, QueueFull) for outcome in by_number] == [False] * 3 + [True] * 2
-    assert [isinstance(outcome, QueueFull) for outcome in by_size] == [False, True, True]
-    np.testing.assert_array_equal(by_number[0], by_size[0])
-
-
-def test_a_picture_does_not_wait_for_ever(digits):
-    outcomes = asyncio.run(
-        read_many([save(enlarged(digits[0], 0))] * 50, max_waiting=99, timeout_seconds=0.001)
-    )
-
-    assert isinstance(outcomes[-1], QueueTimeout)
-
-
-def test_the_thread_is_there_before_the_first_picture():
-    async def threads():
-        async with PictureReader(max_pixels=MAX_PIXELS, max_waiting=1, timeout_seconds=1):
-            return [thread.name for thread in threading.enumerate()]
-
-    assert any(name.startswith("pictures") for name in asyncio.run(threads()))
 
 
 SHORT_OF_MEMORY = """
