@@ -38,6 +38,9 @@ class Settings:
     cpu_limit: float | None = _setting(
         None, "CPUs this container may use; empty: what its control group says", 0.001, 1024
     )
+    load_timeout_seconds: float = _setting(
+        60.0, "seconds that a weights file may take to be read, loaded and checked", 0.1, 3600
+    )
     num_threads: int | None = _setting(
         None, "threads that compute one batch; empty: one less than there are CPUs, 1 to 4", 1, 1024
     )

@@ -78,7 +78,7 @@ def test_a_file_without_a_key_is_told(live_server, weights, tmp_path, capsys):
     keys.write_text("# none\n")
 
     assert smoke.main([live_server.url, "--model", str(weights), "--api-keys", str(keys)]) == 1
-    assert capsys.readouterr().err == f"there is no API key in {keys}; write one on each line\n"
+    assert capsys.readouterr().err == f"{keys}: there is no API key in it; write one on each line\n"
 
 
 def test_it_starts_without_pytorch(live_server, weights):

@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -17,11 +18,13 @@ from service.api import operations, predict
 from service.api.auth import ApiKeys
 from service.api.middleware import RequestMiddleware
 from service.api.open_inference import open_inference_routes
+from service.api.rehearsal import rehearse
 from service.api.request_context import RequestTracker
 from service.api.state import Service
 from service.api.ui import ui_routes
 from service.inference.batcher import Batcher
 from service.inference.batching import batch_sizes
+from service.inference.load_thread import LoadThread
 from service.inference.model import configure_torch, load_model
 from service.inference.reloader import Reloader
 from service.inputs.decoding import DecodingThread
@@ -69,11 +72,15 @@ def _lifespan(
         threads, reason = cpu.plan_threads(settings.cpu_limit, settings.num_threads)
         logger.info("computing with %d thread(s) (%s)", threads, reason)
         configure_torch(threads)
-        model = load_model(
+        load = partial(
+            load_model,
             settings.model_path,
             batch_sizes=batch_sizes(settings.max_batch_size),
             sha256=settings.model_sha256,
         )
+        thread = LoadThread(settings.load_timeout_seconds)
+        model = await thread.run(load)
+        rehearse(model)
         async with (
             Batcher(
                 model,
@@ -82,7 +89,7 @@ def _lifespan(
                 max_queue_size=settings.max_queue_size,
                 queue_timeout_seconds=settings.queue_timeout_seconds,
             ) as batcher,
-            Reloader(model, batcher, tracker.metrics, settings),
+            Reloader(model, batcher, tracker.metrics, settings, thread=thread, rehearse=rehearse),
             DecodingThread(
                 max_waiting=settings.max_queue_size, timeout_seconds=settings.queue_timeout_seconds
             ) as decoder,

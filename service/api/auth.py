@@ -6,6 +6,7 @@ restart: add the new key, let every client change over, remove the old one.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import hmac
 import logging
@@ -14,11 +15,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from service.errors import Unauthorized
+from service.files import read_file
 from service.settings import InvalidSetting
 
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
+MAX_FILE_BYTES = 1 << 20
+PREFIX_BYTES = 16
 
 
 class ApiKeys:
@@ -32,11 +36,13 @@ class ApiKeys:
         """
         self._path = path
         try:
-            self._digests = self._read()
+            content = read_file(path, MAX_FILE_BYTES)
+            self._digests = _digests(_keys(content))
         except (OSError, ValueError) as error:
             raise InvalidSetting(
                 f"API_KEYS_FILE is {str(path)!r}, which is no file of keys: {error}"
             ) from None
+        self._read = self._seen = hashlib.sha256(content).digest()
         self._checked = time.monotonic()
 
     def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
@@ -50,8 +56,8 @@ class ApiKeys:
         if shown is None:
             raise Unauthorized("send an API key, as Authorization: Bearer KEY or X-API-Key: KEY")
         digest = hashlib.sha256(shown).digest()
-        # Every key is compared, each in constant time: how long a refusal takes reveals nothing.
-        if not max([hmac.compare_digest(digest, known) for known in self._digests]):
+        # Looked up, so that many keys cost what one does, and compared in constant time.
+        if not hmac.compare_digest(self._digests.get(digest[:PREFIX_BYTES], b""), digest):
             raise Unauthorized("this API key is not known")
 
     def _reload(self) -> None:
@@ -60,31 +66,58 @@ class ApiKeys:
             return
         self._checked = now
         try:
-            digests = self._read()
+            content = read_file(self._path, MAX_FILE_BYTES)
+            last_seen, self._seen = self._seen, hashlib.sha256(content).digest()
+            # A file that is still being written has changed in the last second, and changes until the next.
+            is_stable = time.time() - self._path.stat().st_mtime >= CHECK_SECONDS or self._seen == last_seen
+            if self._seen == self._read or not is_stable:
+                return
+            self._read = self._seen
+            self._digests = _digests(_keys(content))
         except (OSError, ValueError) as error:
             # A lost file must neither refuse all requests nor let all pass.
             logger.warning("could not reload the API keys; the current ones stay: %s: %s", self._path, error)
             return
-        if digests != self._digests:
-            self._digests = digests
-            logger.info("%d API keys from %s", len(digests), self._path)
-
-    def _read(self) -> list[bytes]:
-        return [hashlib.sha256(key).digest() for key in read_keys(self._path)]
+        logger.info("%d API keys from %s", len(self._digests), self._path)
 
 
 def read_keys(path: Path) -> list[bytes]:
     """Return the keys in a file: one on each line; lines that begin with # are comments.
 
     Raises:
-        OSError: it can't be read.
-        ValueError: there is none.
+        OSError: it can't be read, or is no regular file.
+        ValueError: it has no key, is not UTF-8, or too large.
     """
-    lines = (line.strip() for line in path.read_bytes().splitlines())
+    try:
+        return _keys(read_file(path, MAX_FILE_BYTES))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _keys(content: bytes) -> list[bytes]:
+    if len(content) > MAX_FILE_BYTES:
+        raise ValueError(f"it is larger than {MAX_FILE_BYTES} bytes")
+    if b"\0" in content or not _is_utf8(content):
+        raise ValueError("it is not UTF-8 text; write it as UTF-8, with a key on each line")
+    lines = (line.strip() for line in content.removeprefix(codecs.BOM_UTF8).splitlines())
     keys = [line for line in lines if line and not line.startswith(b"#")]
     if not keys:
-        raise ValueError(f"there is no API key in {path}; write one on each line")
+        raise ValueError("there is no API key in it; write one on each line")
     return keys
+
+
+def _digests(keys: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Return the SHA-256 of each key, by its first bytes."""
+    digests = (hashlib.sha256(key).digest() for key in keys)
+    return {digest[:PREFIX_BYTES]: digest for digest in digests}
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _shown(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:

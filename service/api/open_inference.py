@@ -6,6 +6,8 @@ https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protoc
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -55,16 +57,18 @@ async def ready(request: Request) -> Response:
 
 async def model_metadata(request: Request) -> Response:
     """``GET /v2/models/{name}``: the model's version, and what it takes and gives."""
-    card = _card(request.scope)
-    return JSONResponse(
-        {
-            "name": card.name,
-            "versions": [card.version],
-            "platform": "pytorch_torchscript",
-            "inputs": [tensors.INPUT],
-            "outputs": [output.metadata for output in tensors.OUTPUTS.values()],
-        }
-    )
+    return JSONResponse(describe(_card(request.scope)))
+
+
+def describe(card: Card) -> dict[str, Any]:
+    """Return the metadata of a model."""
+    return {
+        "name": card.name,
+        "versions": [card.version],
+        "platform": "pytorch_torchscript",
+        "inputs": [tensors.INPUT],
+        "outputs": [output.metadata for output in tensors.OUTPUTS.values()],
+    }
 
 
 async def model_ready(request: Request) -> Response:

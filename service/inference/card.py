@@ -39,9 +39,11 @@ def read_card(text: bytes) -> Card:
         raise InvalidModel(f"has format {details['format']!r}; this service reads format {FORMAT}")
     for key in ("name", "version"):
         value = details.get(key)
-        # Both go into every answer, and become labels of a metric.
+        # Both go into every answer and into log lines, and become labels of a metric.
         if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_LENGTH:
             raise InvalidModel(
                 f"has a {CARD} without a {key}; it is a text of at most {MAX_NAME_LENGTH} characters"
             )
+        if not value.isprintable():
+            raise InvalidModel(f"has a {CARD} whose {key} has a character that can't be printed: {value!a}")
     return Card(details["name"], details["version"], details)

@@ -7,11 +7,14 @@ model. The exit status is 0 only if the service would take the file.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import os
 import statistics
 import sys
 import timeit
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,8 +22,9 @@ import torch
 from service.errors import InvalidModel
 from service.inference.batching import batch_sizes
 from service.inference.golden import compare
+from service.inference.load_thread import LoadThread
 from service.inference.model import Model, configure_torch, load_model
-from service.settings import Settings
+from service.settings import InvalidSetting, Settings
 
 TIMED_BATCH_SIZES = (1, 8, 32)
 TIMED_CALLS = 1000
@@ -36,10 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     configure_torch(num_threads=1)
-    sizes = sorted({*batch_sizes(Settings().max_batch_size), *TIMED_BATCH_SIZES})
     try:
-        model = load_model(options.file, batch_sizes=sizes, sha256=options.sha256)
-    except InvalidModel as error:
+        settings = Settings.from_env(os.environ)
+        sizes = sorted({*batch_sizes(settings.max_batch_size), *TIMED_BATCH_SIZES})
+        load = partial(load_model, options.file, batch_sizes=sizes, sha256=options.sha256)
+        model = asyncio.run(LoadThread(settings.load_timeout_seconds).run(load))
+    except (InvalidModel, InvalidSetting) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(model.card.details, indent=2))

@@ -13,14 +13,14 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from watchfiles import awatch
 
 from service.errors import InvalidModel
 from service.inference.batcher import Batcher
 from service.inference.batching import batch_sizes
+from service.inference.load_thread import LoadThread
 from service.inference.model import Model, load_model
 from service.inference.weights import file_sha256
 from service.metrics import Metrics
@@ -28,7 +28,6 @@ from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 Signature: TypeAlias = tuple[int, ...]
 
 # A change is acted on once the folder has been quiet for so long: a file is seldom written in one go.
@@ -43,8 +42,20 @@ class Reloader:
     change nothing but a metric and one log line, however often they are checked.
     """
 
-    def __init__(self, model: Model, batcher: Batcher, metrics: Metrics, settings: Settings) -> None:
+    def __init__(
+        self,
+        model: Model,
+        batcher: Batcher,
+        metrics: Metrics,
+        settings: Settings,
+        *,
+        thread: LoadThread,
+        rehearse: Callable[[Model], None] = lambda _: None,
+    ) -> None:
+        """Take what serves, the thread to load in, and what is done with a model before it is served."""
         self._batcher = batcher
+        self._thread = thread
+        self._rehearse = rehearse
         self._metrics = metrics
         self._settings = settings
         self._path = settings.model_path
@@ -53,9 +64,6 @@ class Reloader:
         self._refused = ""  # the digest of the content that was refused last, or why it could not be read
         self._wake = asyncio.Event()
         self._requested = False
-        # One thread for all the reading and loading: memory that PyTorch took in one is used again in the
-        # next load, and the event loop never waits for a disk.
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="reload")
         self._tasks: list[asyncio.Task[None]] = []
         metrics.serving(model.card.name, model.card.version)
         for result in ("success", "failure"):
@@ -75,7 +83,6 @@ class Reloader:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._aside.shutdown(wait=False, cancel_futures=True)
 
     def request_check(self) -> None:
         """Check the file at once, and try it even if it was refused before."""
@@ -86,10 +93,10 @@ class Reloader:
         """Serve what the file holds, if that is new; a check that was requested is logged in any case."""
         content = ""
         try:
-            signature = await self._run_aside(self._signature)
+            signature = await self._thread.run(self._signature)
             if signature == self._seen and not requested:
                 return
-            content = await self._run_aside(lambda: file_sha256(self._path))
+            content = await self._thread.run(lambda: file_sha256(self._path))
             self._seen = signature
             if content == self._model.sha256:
                 self._refused = ""
@@ -123,15 +130,13 @@ class Reloader:
             requested, self._requested = self._requested, False
             await self.check(requested=requested)
 
-    async def _run_aside(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._aside, call)
-
     async def _swap(self) -> None:
         settings = self._settings
         sizes = batch_sizes(settings.max_batch_size)
-        model = await self._run_aside(
+        model = await self._thread.run(
             lambda: load_model(self._path, batch_sizes=sizes, sha256=settings.model_sha256)
         )
+        self._rehearse(model)
         await self._batcher.warm_up(model)
         self._batcher.model = model
         before, self._model, self._refused = self._name, model, ""

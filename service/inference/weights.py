@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.errors import InvalidModel
+from service.files import read_file
 from service.inference.card import CARD, Card, read_card
 from service.inference.golden import DAMAGE, GOLDEN, Golden, read_golden
 
@@ -65,8 +66,7 @@ def file_sha256(path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        data = read_file(path, MAX_FILE_BYTES)
     except OSError as error:
         raise InvalidModel(f"can't be read: {error.strerror}; set MODEL_PATH to a weights file") from None
     if len(data) > MAX_FILE_BYTES:

@@ -130,3 +130,74 @@ def test_a_file_without_keys_keeps_the_service_from_starting(tmp_path, content):
 
     with pytest.raises(InvalidSetting, match="API_KEYS_FILE is "):
         ApiKeys(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xef\xbb\xbffirst-key\nsecond-key", b"\xef\xbb\xbf# keys\r\nfirst-key\r\nsecond-key\r\n"],
+    ids=["a BOM", "a BOM and CRLF"],
+)
+def test_what_editors_add_to_a_file_is_no_part_of_a_key(start_server, keys, content):
+    keys.write_bytes(content)
+    server = start_server(API_KEYS_FILE=keys)
+
+    for key in ("first-key", "second-key"):
+        assert predict(server, **{"X-API-Key": key}).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_file_in_another_encoding_is_refused_in_words(start_server, keys, encoding):
+    server = start_server(API_KEYS_FILE=keys)
+    keys.write_text("third-key\n", encoding=encoding)
+
+    def warning():
+        predict(server, **{"X-API-Key": "first-key"})
+        return server.messages("WARNING", "could not reload the API keys; the current ones stay")
+
+    [line] = until(warning)[:1]
+
+    assert line.endswith(f"{keys}: it is not UTF-8 text; write it as UTF-8, with a key on each line")
+    assert predict(server, **{"X-API-Key": "first-key"}).status_code == 200
+    with pytest.raises(InvalidSetting, match="not UTF-8 text"):
+        ApiKeys(keys)
+
+
+def test_a_file_that_is_no_regular_one_holds_nothing_up(start_server, keys):
+    server = start_server(API_KEYS_FILE=keys)
+    fifo = keys.with_name("fifo")
+    os.mkfifo(fifo)
+    fifo.rename(keys)
+
+    def warning():
+        assert predict(server, **{"X-API-Key": "first-key"}).status_code == 200
+        return server.messages("WARNING", "could not reload the API keys")
+
+    assert "it is not a regular file" in until(warning)[0]
+
+
+def test_a_file_is_not_read_while_it_is_being_written(start_server, keys):
+    """A writer that takes its time: what it has written so far would lock the first key's holders out."""
+    server = start_server(API_KEYS_FILE=keys)
+    statuses = []
+    with keys.open("w") as file:
+        for turn in range(30):
+            file.write(f"key-{turn}\n")
+            file.flush()
+            time.sleep(0.1)
+            statuses.append(predict(server, **{"X-API-Key": "first-key"}).status_code)
+        file.write("first-key\nlast-key\n")
+
+    until(lambda: predict(server, **{"X-API-Key": "last-key"}).status_code == 200)
+    assert set(statuses) == {200}
+    assert predict(server, **{"X-API-Key": "first-key"}).status_code == 200
+    assert predict(server, **{"X-API-Key": "second-key"}).status_code == 401
+
+
+def test_ten_thousand_keys_are_all_known(keys):
+    keys.write_text("".join(f"key-{number}\n" for number in range(10_000)))
+    known = ApiKeys(keys)
+
+    for number in range(0, 10_000, 9):
+        check(known, f"key-{number}".encode())
+    with pytest.raises(Unauthorized):
+        check(known, b"key-10000")

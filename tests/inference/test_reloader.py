@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from service.inference.batcher import Batcher
+from service.inference.load_thread import LoadThread
 from service.inference.model import load_model
 from service.inference.reloader import Reloader
 from service.metrics import Metrics
@@ -174,7 +175,8 @@ async def serving(path, **options):
     async with Batcher(
         model, metrics, max_batch_size=2, max_queue_size=8, queue_timeout_seconds=30
     ) as batcher:
-        yield Served(batcher, Reloader(model, batcher, metrics, settings), metrics)
+        thread = LoadThread(settings.load_timeout_seconds)
+        yield Served(batcher, Reloader(model, batcher, metrics, settings, thread=thread), metrics)
 
 
 @pytest.fixture
@@ -272,7 +274,9 @@ def test_without_file_events_the_interval_is_all_there_is(path, caplog):
     async def scenario():
         async with serving(path) as served:
             settings = Settings(model_path=gone / "weights.pt", reload_interval_seconds=0.1)
-            reloader = Reloader(served.batcher.model, served.batcher, served.metrics, settings)
+            reloader = Reloader(
+                served.batcher.model, served.batcher, served.metrics, settings, thread=LoadThread(60)
+            )
             async with reloader:
                 await until_async(
                     lambda: any(message.startswith("no file events (") for message in caplog.messages)
