@@ -15,6 +15,7 @@
     ├── BlankPicture           422  a picture with nothing on it
     ├── InvalidOption          422  a query parameter has a value that it does not take
     ├── HeadersTooLarge        431  more bytes or lines before the body than the limit
+    ├── UnsupportedExtension   501  an extension of the Open Inference Protocol that is not offered
     ├── QueueFull              503  too many requests wait already
     ├── OutOfMemory            503  not enough memory for this request now
     ├── ModelUnavailable       503  the model is not running
@@ -125,6 +126,11 @@ class InvalidOption(ServiceError):
 class HeadersTooLarge(ServiceError):
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     title = "The headers are too large"
+
+
+class UnsupportedExtension(ServiceError):
+    status = HTTPStatus.NOT_IMPLEMENTED
+    title = "An extension that is not offered"
 
 
 class QueueFull(ServiceError):

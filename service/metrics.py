@@ -10,8 +10,10 @@ Everything here belongs to the event loop.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from http import HTTPStatus
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector
@@ -45,8 +47,9 @@ class Metrics(Collector):
         self._request_seconds: defaultdict[str, _Tally] = defaultdict(lambda: _Tally(SECONDS))
         self._predictions: Counter[int] = Counter(dict.fromkeys(range(10), 0))
         self._batch_size = _Tally(BATCH_SIZES)
-        self._batch_seconds = _Tally(SECONDS)
-        self._wait_seconds = _Tally(SECONDS)
+        self.batches = _Tally(SECONDS)
+        self.waits = _Tally(SECONDS)
+        self.last_batch_at = 0.0  # seconds since the epoch
         self._confidence = _Tally(CONFIDENCES)
         self._mean_pixel = _Tally(MEAN_PIXELS)
         ProcessCollector(registry=self.registry)
@@ -73,9 +76,18 @@ class Metrics(Collector):
         self._predictions.update(digits)
         self._confidence.add(confidences)
         self._mean_pixel.add(mean_pixels)
-        self._wait_seconds.add(waits)
+        self.waits.add(waits)
         self._batch_size.add((len(waits),))
-        self._batch_seconds.add((seconds,))
+        self.batches.add((seconds,))
+        self.last_batch_at = time.time()
+
+    def answered(self, routes: Collection[str]) -> tuple[int, int, float]:
+        """Return how many requests to some routes succeeded and failed, and the seconds that all took."""
+        counts = [
+            (key[2] < HTTPStatus.BAD_REQUEST, n) for key, n in self._requests.items() if key[0] in routes
+        ]
+        seconds = sum(self._request_seconds[route].sum for route in routes if route in self._request_seconds)
+        return sum(n for ok, n in counts if ok), sum(n for ok, n in counts if not ok), seconds
 
     def collect(self) -> Iterator[Metric]:
         """Yield the tallied metrics, as the client library asks of a collector."""
@@ -99,8 +111,8 @@ class Metrics(Collector):
         yield predictions
         for name, help_, tally in (
             ("inference_batch_size", "Images in one forward pass.", self._batch_size),
-            ("inference_duration_seconds", "Time to compute one batch.", self._batch_seconds),
-            ("inference_queue_wait_seconds", "Time from arrival to the batch's start.", self._wait_seconds),
+            ("inference_duration_seconds", "Time to compute one batch.", self.batches),
+            ("inference_queue_wait_seconds", "Time from arrival to the batch's start.", self.waits),
             ("prediction_confidence", "Probability of the predicted digit.", self._confidence),
             ("input_mean_pixel", "Mean pixel of an image, 0..1.", self._mean_pixel),
         ):
@@ -123,6 +135,18 @@ class _Tally:
         self._pending.extend(values)
         if len(self._pending) >= PENDING_VALUES:
             self._sort_in()
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        self._sort_in()
+        return int(self._counts.sum())
+
+    @property
+    def sum(self) -> float:
+        """What they add up to."""
+        self._sort_in()
+        return self._sum
 
     def totals(self) -> tuple[list[tuple[str, float]], float]:
         """Return the cumulative count at each bucket's upper bound, and the sum of all values."""

@@ -21,6 +21,10 @@ from service.api.state import service_of
 from service.errors import UnknownModel
 from service.inference.card import Card
 
+MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+INFER_PATHS = tuple(f"{path}/infer" for path in MODEL_PATHS)
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository(index)", "statistics"]
+
 
 def open_inference_routes() -> list[Route]:
     """Return the protocol's routes."""
@@ -30,18 +34,18 @@ def open_inference_routes() -> list[Route]:
         Route("/v2/health/ready", ready),
     ]
     infer = Infer()
-    for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+    for model, infer_path in zip(MODEL_PATHS, INFER_PATHS, strict=True):
         routes += [
             Route(model, model_metadata),
             Route(f"{model}/ready", model_ready),
-            Route(f"{model}/infer", infer, methods=["POST"]),
+            Route(infer_path, infer, methods=["POST"]),
         ]
     return routes
 
 
 async def server_metadata(_: Request) -> Response:
     """``GET /v2``: the server's name and version, and the extensions of the protocol that it supports."""
-    return JSONResponse({"name": "rust-ml-api", "version": __version__, "extensions": ["binary_tensor_data"]})
+    return JSONResponse({"name": "rust-ml-api", "version": __version__, "extensions": EXTENSIONS})
 
 
 async def live(_: Request) -> Response:
@@ -57,7 +61,7 @@ async def ready(request: Request) -> Response:
 
 async def model_metadata(request: Request) -> Response:
     """``GET /v2/models/{name}``: the model's version, and what it takes and gives."""
-    return JSONResponse(describe(_card(request.scope)))
+    return JSONResponse(describe(find_card(request.scope)))
 
 
 def describe(card: Card) -> dict[str, Any]:
@@ -73,7 +77,7 @@ def describe(card: Card) -> dict[str, Any]:
 
 async def model_ready(request: Request) -> Response:
     """``GET /v2/models/{name}/ready``: predictions are made by this model; 503 otherwise."""
-    card = _card(request.scope)
+    card = find_card(request.scope)
     service_of(request.scope).check_health()
     return JSONResponse({"name": card.name, "ready": True})
 
@@ -85,7 +89,7 @@ class Infer:
         """Answer one request."""
         service = service_of(scope)
         service.authorize(scope["headers"])
-        _card(scope)
+        find_card(scope)
         body = await read_admitted_body(service, scope, receive)
         length = Headers(scope=scope).get(tensors.HEADER_LENGTH)
         inference = await service.decode(
@@ -96,7 +100,7 @@ class Infer:
         await response(scope, receive, send)
 
 
-def _card(scope: Scope) -> Card:
+def find_card(scope: Scope) -> Card:
     """Return the card of the model that serves, if it is the one that the path names."""
     card: Card = service_of(scope).batcher.model.card
     name, version = scope["path_params"]["name"], scope["path_params"].get("version", card.version)

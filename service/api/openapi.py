@@ -129,6 +129,13 @@ def _open_inference(model_name: str, security: list[Json]) -> Json:
             "get": _get("ready", _OIP, "Does it predict?", _json(ref("Ready")), *_NOT_READY)
         },
     }
+    paths["/v2/models/stats"] = {
+        "get": _get("stats", _OIP, "How much has been computed?", _json(ref("ModelStats")))
+    }
+    index = _get("repositoryIndex", _OIP, "Which models are there?", _json(ref("RepositoryIndex")))
+    index["requestBody"] = {"content": _json(ref("RepositoryIndexRequest"))}
+    index["responses"] |= _problems(*_READING) | _errors(errors.InvalidBody, errors.BodyTooLarge)
+    paths["/v2/repository/index"] = {"post": index}
     name, version = _in_path("name") | {"example": model_name}, _in_path("version")
     for suffix, path, parameters in (
         ("", "/v2/models/{name}", [name]),
@@ -167,7 +174,15 @@ def _open_inference(model_name: str, security: list[Json]) -> Json:
                 **_errors(*_PREDICTING, *_UNKNOWN),
             },
         }
+        config = _get(
+            f"modelConfig{suffix}", _OIP, "How is it configured?", _json(ref("ModelConfig")), *_UNKNOWN
+        )
+        stats = _get(
+            f"modelStats{suffix}", _OIP, "How much has it computed?", _json(ref("ModelStats")), *_UNKNOWN
+        )
         paths[path] = {"parameters": parameters, "get": metadata}
+        paths[f"{path}/config"] = {"parameters": parameters, "get": config}
+        paths[f"{path}/stats"] = {"parameters": parameters, "get": stats}
         paths[f"{path}/ready"] = {"parameters": parameters, "get": ready}
         paths[f"{path}/infer"] = {"parameters": parameters, "post": infer}
     return paths

@@ -79,6 +79,16 @@ def _open_inference(max_images: int) -> Json:
         "inputs": _array(_open(asked, "name", "datatype", "shape"), minItems=1, maxItems=1),
         "outputs": _array(_open(wanted, "name")),
     }
+    dims = _array({"type": "integer"})
+    configured = _object({"name": text, "data_type": text, "dims": dims}, reshape=_object({"shape": dims}))
+    count = {"type": "integer", "minimum": 0}
+    duration = _object({"count": count, "ns": count})
+    stages = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
+    statistics = _object(
+        {"name": text, "version": text, "last_inference": count, "inference_count": count}
+        | {"execution_count": count, "inference_stats": _object(dict.fromkeys(stages, duration))}
+        | {"batch_stats": _array(parameters)}
+    )
     metadata = {"name": text, "versions": _array(text), "platform": text}
     return {
         "ServerMetadata": _object({"name": text, "version": text, "extensions": _array(text)}),
@@ -86,6 +96,13 @@ def _open_inference(max_images: int) -> Json:
         "Ready": _object({"ready": {"const": True}}),
         "ModelReady": _object({"name": text, "ready": {"const": True}}),
         "ModelMetadata": _object(metadata | {"inputs": tensors, "outputs": tensors}),
+        "ModelConfig": _object(
+            {"name": text, "platform": text, "backend": text, "max_batch_size": size}
+            | {"input": _array(configured), "output": _array(configured), "dynamic_batching": parameters}
+        ),
+        "RepositoryIndex": _array(_object({"name": text, "version": text, "state": text, "reason": text})),
+        "RepositoryIndexRequest": _open({"ready": {"type": "boolean"}}),
+        "ModelStats": _object({"model_stats": _array(statistics)}),
         "InferRequest": _open(request, "inputs"),
         "InferResponse": _object(
             {"model_name": text, "model_version": text, "outputs": _array(given)}, id=text

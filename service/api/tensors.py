@@ -31,6 +31,7 @@ SHAPES = ((PIXELS,), (SIDE, SIDE), (1, SIDE, SIDE))
 DATATYPES: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
+    "FP16": np.dtype("<f2"),
     "UINT8": np.dtype("u1"),
 }
 
@@ -76,6 +77,8 @@ def read_request(body: bytes, header_length: str | None, max_images: int) -> Inf
         TooManyImages: it has more numbers or lists than ``max_images`` images.
         InvalidImage: a UINT8 element is not in 0..255. Other pixels are left for the caller to check.
     """
+    if header_length == "0":
+        return InferenceRequest(None, _read_raw(body), dict.fromkeys(OUTPUTS, True))
     message, data = _split(body, header_length, max_images)
     id_ = message.get("id")
     return InferenceRequest(id_ if isinstance(id_, str) else None, _images(message, data), _outputs(message))
@@ -106,6 +109,18 @@ def write_response(request: InferenceRequest, predictions: Sequence[Prediction])
         media_type="application/octet-stream",
         headers={HEADER_LENGTH: str(len(head))},
     )
+
+
+def _read_raw(body: bytes) -> Image:
+    """Read a raw binary request, which has no JSON: the one input, as its metadata describe it."""
+    images, rest = divmod(len(body), PIXELS * DATATYPES["FP32"].itemsize)
+    if rest or not images:
+        size = PIXELS * DATATYPES["FP32"].itemsize
+        raise InvalidBody(
+            f"the body has {len(body)} bytes and, as {HEADER_LENGTH} is 0, no JSON; an image is {size} bytes "
+            f"of FP32"
+        )
+    return np.frombuffer(body, DATATYPES["FP32"]).reshape(images, PIXELS)
 
 
 def _split(body: bytes, header_length: str | None, max_images: int) -> tuple[dict[str, Any], bytes]:
@@ -142,7 +157,10 @@ def _images(message: dict[str, Any], data: bytes) -> Image:
             f"the input's shape is {str(shape)[:40]}; expected [N, 1, {SIDE}, {SIDE}], [N, {SIDE}, {SIDE}] "
             f"or [N, {PIXELS}]"
         )
-    size = _parameters(tensor).get("binary_data_size")
+    parameters = _parameters(tensor)
+    if "shared_memory_region" in parameters:
+        raise InvalidBody("there is no shared memory extension; send the input's data in the request")
+    size = parameters.get("binary_data_size")
     if size is not None:
         pixels = _read_binary(data, size, DATATYPES[datatype], shape)
     elif data:
@@ -199,8 +217,13 @@ def _outputs(message: dict[str, Any]) -> dict[str, bool]:
         name = output.get("name")
         if not isinstance(name, str) or name not in OUTPUTS:
             raise InvalidBody(f"there is no output {str(name)[:40]!r}; the model has {', '.join(OUTPUTS)}")
+        if "shared_memory_region" in _parameters(output):
+            raise InvalidBody(f"there is no shared memory extension; {name} comes in the response")
         if "classification" in _parameters(output):
-            raise InvalidBody("the classification extension is not spoken here; ask for digit instead")
+            raise InvalidBody(
+                f"{name} is asked for with classification (class_count), which is not offered; ask for "
+                "probabilities, which has every class"
+            )
         wanted[name] = _flag(output, "binary_data", default=binary)
     return wanted
 
