@@ -19,6 +19,7 @@ import helm_python
 import requests
 
 from service import smoke
+from service.inference.weights import read_weights
 from service.settings import BUNDLED_MODEL
 from tools import helm
 from tools.cluster import RELEASE, Cluster, Failed, expect
@@ -37,7 +38,7 @@ class Run:
         self.cluster = cluster
         self.image = image
         self.weights = weights
-        self.cases = smoke.read_golden_cases(weights)
+        self.cases = read_weights(weights).golden
         repository, _, tag = image.rpartition(":")
         self.values: dict[str, Any] = {"image": {"repository": repository, "tag": tag}}
 
@@ -111,10 +112,18 @@ class Run:
         self.cluster.wait_until(
             lambda: self._condition("AbleToScale") == "True", "the autoscaler finds the Deployment"
         )
-        active = self._condition("ScalingActive") == "True"
-        seen = (
-            "reads CPU and memory" if active else "finds the Deployment, but no metrics (no metrics-server?)"
+        # It had five replicas, and must not fall back to one until the autoscaler has counted them.
+        replicas = self.cluster.get("deployment", RELEASE)["spec"]["replicas"]
+        expect(replicas >= low, f"the autoscaler took over {replicas} replicas; expected at least {low}")
+        measured = self.cluster.kubectl(
+            "get", "apiservice", "v1beta1.metrics.k8s.io", "--output", "name", "--ignore-not-found"
         )
+        if measured.strip():
+            # The first sample of a new pod takes up to a minute.
+            self.cluster.wait_until(
+                lambda: self._condition("ScalingActive") == "True", "the autoscaler reads CPU and memory"
+            )
+        seen = "reads CPU and memory" if measured.strip() else "is there; metrics-server is not"
         self.upgrade(autoscaling={"enabled": False}, replicaCount=2)
         say(f"autoscaler: {RELEASE}-hpa {seen}")
 

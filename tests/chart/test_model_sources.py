@@ -162,3 +162,31 @@ def test_the_init_container_waits_until_the_file_exists(tmp_path):
 
     said, _ = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, f"{tmp_path}/model.pt exists\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (
+            "http://127.0.0.1:9/model.pt",
+            "downloaded: [Errno 111] Connection refused; check model.url",
+        ),
+        ("http://no-such-host.invalid/model.pt", "can't be downloaded: [Errno -"),
+        ("http://127.0.0.1:port/model.pt", "downloaded: nonnumeric port: 'port'; check model.url"),
+    ],
+)
+def test_a_download_that_fails_says_one_sentence(tmp_path, url, message):
+    process = init_container({"model": {"url": url}}, tmp_path / "model.pt")
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert message in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_folder_that_takes_no_file_is_told_in_one_sentence(web, tmp_path):
+    (tmp_path / "model.pt.part").mkdir()
+    process = init_container({"model": {"url": f"{web}/model.pt"}}, tmp_path / "model.pt")
+    _, said = process.communicate(timeout=60)
+
+    assert (process.returncode, said) == (1, f"{tmp_path}/model.pt can't be written: Is a directory\n")

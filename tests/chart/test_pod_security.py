@@ -105,7 +105,7 @@ def test_a_network_policy_allows_only_the_configured_ingress_and_egress():
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert spec["ingress"] == [
         {
-            "ports": [{"port": "http", "protocol": "TCP"}],
+            "ports": [{"port": 3000, "protocol": "TCP"}],
             "from": [
                 {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}},
                 {"podSelector": {"matchLabels": TEST_POD}},

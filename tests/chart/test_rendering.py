@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 from itertools import chain, product
 from pathlib import Path
@@ -71,7 +72,8 @@ def test_the_default_release_has_the_names_that_the_guide_promises():
         ("rust-ml-api-blue", {}, "rust-ml-api-blue"),
         ("digits", {"nameOverride": "api"}, "digits-api"),
         ("digits", {"fullnameOverride": "exactly-this"}, "exactly-this"),
-        ("a" * 53, {}, "a" * 50),
+        ("a" * 50, {"nameOverride": "a"}, "a" * 50),
+        ("a" * 51, {"nameOverride": "a"}, "a" * 41 + "-" + hashlib.sha256(b"a" * 51).hexdigest()[:8]),
     ],
 )
 def test_names_follow_the_release(release, values, name):

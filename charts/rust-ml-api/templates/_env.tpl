@@ -3,6 +3,24 @@ The container's environment. Every key of `settings` becomes the variable of the
 maxBatchSize becomes MAX_BATCH_SIZE. An empty value is left out, so that the service's own default applies.
 */}}
 {{- define "rust-ml-api.env" -}}
+{{ include "rust-ml-api.ownEnv" . }}
+{{- include "rust-ml-api.extraEnv" .Values.extraEnv }}
+{{- end }}
+
+{{/* Additional variables. Their values are texts, whatever `--set` has made of them. */}}
+{{- define "rust-ml-api.extraEnv" -}}
+{{- range . }}
+- name: {{ .name | quote }}
+{{- if and (hasKey . "value") (not (kindIs "invalid" .value)) }}
+  value: {{ include "rust-ml-api.envValue" .value }}
+{{- end }}
+{{- with omit . "name" "value" }}
+{{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "rust-ml-api.ownEnv" -}}
 - name: PORT
   value: "3000"
 {{- if dig "limits" "cpu" "" .Values.resources }}
@@ -10,19 +28,19 @@ maxBatchSize becomes MAX_BATCH_SIZE. An empty value is left out, so that the ser
 - name: CPU_LIMIT
   valueFrom:
     resourceFieldRef:
-      containerName: {{ .Chart.Name }}
+      containerName: "{{ .Chart.Name }}"
       resource: limits.cpu
       divisor: "1"
 {{- end }}
 {{- range $key, $value := .Values.settings }}
 {{- if not (or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq $value ""))) }}
-- name: {{ snakecase $key | upper }}
+- name: "{{ snakecase $key | upper }}"
   value: {{ include "rust-ml-api.envValue" $value }}
 {{- end }}
 {{- end }}
 {{- if ne (include "rust-ml-api.modelSource" .) "image" }}
 - name: MODEL_PATH
-  value: {{ include "rust-ml-api.modelPath" . }}
+  value: "{{ include "rust-ml-api.modelPath" . }}"
 {{- end }}
 {{- with .Values.model.sha256 }}
 - name: MODEL_SHA256
@@ -30,9 +48,6 @@ maxBatchSize becomes MAX_BATCH_SIZE. An empty value is left out, so that the ser
 {{- end }}
 {{- if .Values.apiKeys.existingSecret }}
 - name: API_KEYS_FILE
-  value: /etc/rust-ml-api/{{ .Values.apiKeys.key }}
-{{- end }}
-{{- with .Values.extraEnv }}
-{{ toYaml . }}
+  value: "/etc/rust-ml-api/{{ .Values.apiKeys.key }}"
 {{- end }}
 {{- end }}

@@ -1,22 +1,31 @@
 {{/* The chart's name, or nameOverride. */}}
 {{- define "rust-ml-api.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" }}
+{{- include "rust-ml-api.shorten" (default .Chart.Name .Values.nameOverride) }}
 {{- end }}
 
 {{/*
-The release's name if it contains the chart's name, else release-chart. Truncated to 50 characters: names of
-Services and Jobs may have 63, and "-service" or "-train-1a2b3c" is appended.
+The release's name if it contains the chart's name, else release-chart. At most 50 characters: names of Services
+and Jobs may have 63, and "-service" or "-train-1a2b3c" is appended.
 */}}
 {{- define "rust-ml-api.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- include "rust-ml-api.shorten" .Values.fullnameOverride }}
 {{- else }}
 {{- $name := include "rust-ml-api.name" . }}
 {{- if contains $name .Release.Name }}
-{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- include "rust-ml-api.shorten" .Release.Name }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" }}
+{{- include "rust-ml-api.shorten" (printf "%s-%s" .Release.Name $name) }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A name as it is, or, if it is longer than 50 characters, its beginning and a hash of all of it. */}}
+{{- define "rust-ml-api.shorten" -}}
+{{- if gt (len .) 50 }}
+{{- printf "%s-%s" (trunc 41 . | trimSuffix "-") (sha256sum . | trunc 8) }}
+{{- else }}
+{{- . }}
 {{- end }}
 {{- end }}
 
@@ -26,16 +35,16 @@ Services and Jobs may have 63, and "-service" or "-train-1a2b3c" is appended.
 
 {{/* Labels that select the serving pods. Selectors are immutable, so no label here depends on a version. */}}
 {{- define "rust-ml-api.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "rust-ml-api.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: "{{ include "rust-ml-api.name" . }}"
+app.kubernetes.io/instance: "{{ .Release.Name }}"
 {{- end }}
 
 {{/* Labels of every object. */}}
 {{- define "rust-ml-api.commonLabels" -}}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: "{{ .Release.Name }}"
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ include "rust-ml-api.chart" . }}
+app.kubernetes.io/managed-by: "{{ .Release.Service }}"
+helm.sh/chart: "{{ include "rust-ml-api.chart" . }}"
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -43,14 +52,14 @@ helm.sh/chart: {{ include "rust-ml-api.chart" . }}
 
 {{/* Labels of the objects that belong to the service. */}}
 {{- define "rust-ml-api.labels" -}}
-app: {{ include "rust-ml-api.fullname" . }}
-app.kubernetes.io/name: {{ include "rust-ml-api.name" . }}
+app: "{{ include "rust-ml-api.fullname" . }}"
+app.kubernetes.io/name: "{{ include "rust-ml-api.name" . }}"
 {{ include "rust-ml-api.commonLabels" . }}
 {{- end }}
 
 {{/* Labels of the serving pods, without the chart's version, so that a new chart version alone restarts no pod. */}}
 {{- define "rust-ml-api.podLabels" -}}
-app: {{ include "rust-ml-api.fullname" . }}
+app: "{{ include "rust-ml-api.fullname" . }}"
 {{ include "rust-ml-api.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- with .Values.commonLabels }}
@@ -64,7 +73,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{/* Labels of the test and training pods, so that no Service, budget or policy of the service selects them. */}}
 {{- define "rust-ml-api.otherLabels" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ include "rust-ml-api.name" $root }}-{{ index . 1 }}
+app.kubernetes.io/name: "{{ include "rust-ml-api.name" $root }}-{{ index . 1 }}"
 {{ include "rust-ml-api.commonLabels" $root }}
 {{- end }}
 
@@ -87,7 +96,7 @@ app.kubernetes.io/name: {{ include "rust-ml-api.name" $root }}-{{ index . 1 }}
 
 {{/* Pod fields that every pod of this chart shares. */}}
 {{- define "rust-ml-api.podBasics" -}}
-serviceAccountName: {{ include "rust-ml-api.serviceAccountName" . }}
+serviceAccountName: "{{ include "rust-ml-api.serviceAccountName" . }}"
 automountServiceAccountToken: {{ .Values.serviceAccount.automount }}
 enableServiceLinks: false
 {{- with .Values.image.pullSecrets }}
@@ -115,7 +124,29 @@ tolerations:
 {{- end }}
 {{- end }}
 
-{{/* A number or string as an environment value: 1048576, not 1.048576e+06. */}}
+{{/*
+How many replicas the Deployment is to have: replicaCount, or what an autoscaler has made of it. Without that
+count, enabling the autoscaler would have Kubernetes fall back to one. Nothing where the cluster can't be asked,
+as in `helm template`: what applies those manifests again and again would fight the autoscaler.
+*/}}
+{{- define "rust-ml-api.replicas" -}}
+{{- if not (or .Values.autoscaling.enabled .Values.keda.enabled) }}
+{{- .Values.replicaCount }}
+{{- else }}
+{{- $live := lookup "apps/v1" "Deployment" .Release.Namespace (include "rust-ml-api.fullname" .) }}
+{{- with dig "spec" "replicas" "" $live }}{{ int . }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* A quantity (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity) as a number. */}}
+{{- define "rust-ml-api.quantity" -}}
+{{- $text := toString . -}}
+{{- $suffix := regexFind "[a-zA-Z]*$" $text -}}
+{{- $factor := get (dict "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "u" 1e-6 "n" 1e-9 "E" 1e18 "Ei" 1152921504606846976.0) $suffix | default 1.0 -}}
+{{- mulf (trimSuffix $suffix $text | float64) $factor -}}
+{{- end }}
+
+{{/* A number, a boolean or a string as text in quotes: 1048576, not 1.048576e+06. */}}
 {{- define "rust-ml-api.envValue" -}}
 {{- if kindIs "string" . }}{{ . | quote }}{{ else }}{{ . | toJson | quote }}{{ end }}
 {{- end }}

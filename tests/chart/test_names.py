@@ -1,0 +1,224 @@
+"""Names and texts that YAML takes for something else, that are twice, or that Kubernetes refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import helm_python
+import kubernetes_validate
+import pytest
+
+from tools import helm
+
+LIKE_NO_TEXT = ["2048", "true", "null", "on", "1e3", "0x1f", "1_000", "010", "1234567", "y"]
+EVERYTHING = {
+    "autoscaling": {"enabled": True},
+    "networkPolicy": {"enabled": True},
+    "podDisruptionBudget": {"enabled": True},
+    "ingress": {
+        "enabled": True,
+        "hosts": [{"host": "a.example", "paths": [{"path": "/", "pathType": "Prefix"}]}],
+    },
+    "grafanaDashboard": {"enabled": True},
+}
+
+
+def wrong_types(values: dict[str, Any], **options: Any) -> list[str]:
+    """What is wrong with any object of a release, in the words of Kubernetes' own schema."""
+    found = []
+    for each in helm.render(values, **options):
+        try:
+            kubernetes_validate.validate(each, helm.NEWEST, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            found.append(f"{each['kind']}: {error.message}")
+    return found
+
+
+@pytest.mark.parametrize("name", [text for text in LIKE_NO_TEXT if "_" not in text])  # Helm takes none
+def test_a_release_may_be_called_like_a_number(name):
+    values = EVERYTHING | {"fullnameOverride": "digits", "nameOverride": "api"}
+
+    assert wrong_types(values, name=name) == []
+    labels = helm.find(helm.render(values, name=name), "Deployment")["metadata"]["labels"]
+    assert labels["app.kubernetes.io/instance"] == name
+
+
+VALUES = {
+    "model.existingConfigMap": lambda text: {"model": {"existingConfigMap": text}},
+    "model.existingClaim": lambda text: {"model": {"existingClaim": text}},
+    "model.file": lambda text: {"model": {"existingConfigMap": "weights", "file": text}},
+    "model.version": lambda text: {"model": {"existingConfigMap": "weights", "version": text}},
+    "apiKeys.existingSecret": lambda text: {"apiKeys": {"existingSecret": text}},
+    "apiKeys.key": lambda text: {"apiKeys": {"existingSecret": "keys", "key": text}},
+    "image.tag": lambda text: {"image": {"tag": text}},
+    "image.repository": lambda text: {"image": {"repository": text}},
+    "image.pullSecrets": lambda text: {"image": {"pullSecrets": [{"name": text}]}},
+    "priorityClassName": lambda text: {"priorityClassName": text},
+    "serviceAccount.name": lambda text: {"serviceAccount": {"name": text}},
+    "nodeSelector": lambda text: {"nodeSelector": {"a": text}},
+    "commonLabels": lambda text: {"commonLabels": {"a": text}},
+    "podLabels": lambda text: {"podLabels": {"a": text}},
+    "podAnnotations": lambda text: {"podAnnotations": {"a": text}},
+    "service.annotations": lambda text: {"service": {"annotations": {"a": text}}},
+    "ingress.className": lambda text: {"ingress": EVERYTHING["ingress"] | {"className": text}},
+    "extraEnv": lambda text: {"extraEnv": [{"name": "A", "value": text}]},
+    "training.image": lambda text: {
+        "model": {"existingClaim": "weights"},
+        "training": {"enabled": True, "image": text, "existingDataClaim": text, "args": [text]},
+    },
+}
+
+
+@pytest.mark.parametrize("key", VALUES)
+def test_texts_in_values_stay_texts(key):
+    for text in LIKE_NO_TEXT:
+        try:
+            found = wrong_types(EVERYTHING | VALUES[key](text))
+        except helm_python.HelmError as error:
+            assert "does not match pattern" in str(error)
+            continue
+        assert found == [], text
+
+
+@pytest.mark.parametrize("release", ["2048", "1a", "my.release", "0x1f"])
+def test_a_release_whose_service_could_not_be_called_after_it_is_refused(release):
+    with pytest.raises(helm_python.HelmError, match="the name of a Service begins with a letter") as refused:
+        helm.render(name=release)
+
+    assert f"release {release} would be called" in str(refused.value)
+    assert helm.find(helm.render({"fullnameOverride": "digits"}, name=release), "Service")
+
+
+def test_long_names_with_the_same_beginning_stay_apart():
+    releases = [f"{'a' * 51}{end}" for end in ("bc", "bd", "c")]
+
+    names = [helm.find(helm.render(name=release), "Deployment")["metadata"]["name"] for release in releases]
+
+    assert len(set(names)) == 3
+    assert all(len(name) == 50 for name in names)
+
+
+def test_what_set_makes_of_texts_becomes_text_again():
+    """As of ``--set 'training.args={--epochs,1}' --set extraEnv[0].value=true``."""
+    values = {
+        "model": {"existingClaim": "weights"},
+        "training": {
+            "enabled": True,
+            "args": ["--epochs", 1, "--seed", 1_000_000, "--decay", 0.5],
+            "extraEnv": [{"name": "N", "value": 2}],
+        },
+        "extraEnv": [
+            {"name": "A", "value": True},
+            {"name": "B", "value": 1_000_000},
+            {"name": "C", "value": None},
+            {"name": "D", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        ],
+    }
+    objects = helm.render(values)
+
+    [training] = helm.find(objects, "Job")["spec"]["template"]["spec"]["containers"]
+    [serving] = helm.find(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+
+    assert training["args"] == ["--epochs", "1", "--seed", "1000000", "--decay", "0.5"]
+    assert training["env"][-1] == {"name": "N", "value": "2"}
+    assert serving["env"][-4:] == [
+        {"name": "A", "value": "true"},
+        {"name": "B", "value": "1000000"},
+        {"name": "C"},
+        {"name": "D", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+    ]
+    assert wrong_types(values) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"extraEnv": [{"name": "A", "value": "1"}, {"name": "A"}]}, "extraEnv has name A twice."),
+        ({"extraEnv": [{"name": "LOG_LEVEL"}]}, "extraEnv has name LOG_LEVEL, which the chart sets itself."),
+        ({"extraEnv": [{"name": "PORT"}]}, "extraEnv has name PORT, which the chart sets itself."),
+        ({"training": {"extraEnv": [{"name": "HOME"}]}}, "training.extraEnv has name HOME, which the chart"),
+        ({"extraVolumes": [{"name": "tmp"}]}, "extraVolumes has name tmp, which the chart sets itself."),
+        ({"extraVolumes": [{"name": "a"}, {"name": "a"}]}, "extraVolumes has name a twice."),
+        (
+            {"extraVolumeMounts": [{"name": "a", "mountPath": "/models"}]},
+            "extraVolumeMounts has mountPath /models, which the chart sets itself.",
+        ),
+        (
+            {"extraContainers": [{"name": "rust-ml-api"}]},
+            "extraInitContainers and extraContainers has name rust-ml-api, which the chart sets itself.",
+        ),
+        (
+            {"extraContainers": [{"name": "a"}], "extraInitContainers": [{"name": "a"}]},
+            "extraInitContainers and extraContainers has name a twice.",
+        ),
+        ({"podLabels": {"app": "x"}}, "commonLabels or podLabels has app, which the chart sets itself."),
+        ({"podLabels": {"a": "1"}, "commonLabels": {"a": "2"}}, "commonLabels and podLabels both have a."),
+        ({"extraEnv": [{"name": 1}]}, "at '/extraEnv/0/name': got number, want string"),
+        ({"extraEnv": [{"name": "A", "value": [1]}]}, "at '/extraEnv/0/value': got array, want "),
+        ({"extraVolumes": [{"name": "A_b"}]}, "at '/extraVolumes/0/name': 'A_b' does not match pattern"),
+        ({"extraContainers": [{"image": "a"}]}, "at '/extraContainers/0': missing property 'name'"),
+        (
+            {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1024Mi"}}},
+            "resources.requests.memory is 2Gi, but resources.limits.memory is 1024Mi. A request",
+        ),
+        (
+            {"resources": {"requests": {"cpu": "1500m"}, "limits": {"cpu": 1}}},
+            "resources.requests.cpu is 1500m, but resources.limits.cpu is 1.",
+        ),
+        (
+            {"training": {"resources": {"requests": {"memory": "5e9"}}}},
+            "training.resources.requests.memory is 5e9, but training.resources.limits.memory is 4Gi.",
+        ),
+    ],
+)
+def test_what_kubernetes_would_reject_is_refused_with_a_sentence(values, sentence):
+    with pytest.raises(helm_python.HelmError) as refused:
+        helm.render(values)
+
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("requests", "limits"),
+    [
+        ({"cpu": "1000m", "memory": "1024Mi"}, {"cpu": 1, "memory": "1Gi"}),
+        ({"cpu": 0.5, "memory": 1_000_000}, {"cpu": "500m", "memory": "1M"}),
+        ({"memory": "1e3"}, {"memory": "1k"}),
+        ({"memory": "900Mi", "ephemeral-storage": "1G"}, {"memory": "1G", "ephemeral-storage": "1Gi"}),
+        ({"memory": "1Ti"}, {}),
+    ],
+)
+def test_a_request_within_its_limit_is_taken(requests, limits):
+    # The defaults of the other one are large and small enough.
+    assert helm.render(
+        {"resources": {"requests": {"cpu": "1m"} | requests, "limits": {"cpu": 9, "memory": "9Ti"} | limits}}
+    )
+
+
+@pytest.mark.parametrize("scaler", ["autoscaling", "keda"])
+@pytest.mark.parametrize(
+    ("request_", "warned"),
+    [("128Mi", True), ("200Mi", True), ("240M", True), ("291Mi", False), ("1Gi", False)],
+)
+def test_a_memory_request_that_idle_pods_exceed_is_warned_of(scaler, request_, warned):
+    values = {scaler: {"enabled": True}, "resources": {"requests": {"memory": request_}}}
+
+    notes = helm.render_files(values)["NOTES.txt"]
+
+    assert (f"WARNING: resources.requests.memory is {request_}." in notes) == warned
+    assert "Request 291Mi or more." in notes or not warned
+
+
+def test_a_memory_request_matters_to_an_autoscaler_that_looks_at_memory_alone():
+    values = {"resources": {"requests": {"memory": "128Mi"}}}
+    without = {"autoscaling": {"enabled": True, "targetMemoryUtilizationPercentage": ""}}
+
+    assert "WARNING" not in helm.render_files(values)["NOTES.txt"]
+    assert "WARNING" not in helm.render_files(values | without)["NOTES.txt"]
+
+
+def test_no_probe_fails_before_a_pod_can_be_ready():
+    [container] = helm.find(helm.render(), "Deployment")["spec"]["template"]["spec"]["containers"]
+
+    assert container["startupProbe"]["initialDelaySeconds"] == 3
+    assert container["startupProbe"]["failureThreshold"] == 120
