@@ -16,6 +16,7 @@ import sys
 
 from service.api.app import create_app
 from service.logs import configure_logging
+from service.memory import share_memory
 from service.server.server import Server, bind
 from service.settings import InvalidSetting, Settings, describe_settings, removed_settings
 
@@ -30,6 +31,7 @@ def main() -> None:
         epilog=f"settings, from the environment:\n{describe_settings()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
+    share_memory()
     try:
         settings = Settings.from_env(os.environ)
         app = create_app(settings)

@@ -5,6 +5,7 @@
     ├── InvalidRequest         400  not HTTP
     ├── Unauthorized           401  no API key, or an unknown one
     ├── UnknownModel           404  another model, or another version, than the one that is served
+    ├── UnsupportedExtension   404  an extension of the Open Inference Protocol that is not offered
     ├── RequestTimeout         408  the request did not arrive in time
     ├── BodyTooLarge           413  more bytes than the limit
     ├── PictureTooLarge        413  more pixels than the limit
@@ -15,7 +16,6 @@
     ├── BlankPicture           422  a picture with nothing on it
     ├── InvalidOption          422  a query parameter has a value that it does not take
     ├── HeadersTooLarge        431  more bytes or lines before the body than the limit
-    ├── UnsupportedExtension   501  an extension of the Open Inference Protocol that is not offered
     ├── QueueFull              503  too many requests wait already
     ├── OutOfMemory            503  not enough memory for this request now
     ├── ModelUnavailable       503  the model is not running
@@ -77,6 +77,11 @@ class UnknownModel(ServiceError):
     title = "No such model"
 
 
+class UnsupportedExtension(ServiceError):
+    status = HTTPStatus.NOT_FOUND
+    title = "An extension that is not offered"
+
+
 class RequestTimeout(ServiceError):
     status = HTTPStatus.REQUEST_TIMEOUT
     title = "The request came too slowly"
@@ -126,11 +131,6 @@ class InvalidOption(ServiceError):
 class HeadersTooLarge(ServiceError):
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     title = "The headers are too large"
-
-
-class UnsupportedExtension(ServiceError):
-    status = HTTPStatus.NOT_IMPLEMENTED
-    title = "An extension that is not offered"
 
 
 class QueueFull(ServiceError):

@@ -1,32 +1,41 @@
-"""Gives memory back that requests have freed.
-
-The C library keeps what is freed for the next request, and a pod that was busy once would look busy to an
-autoscaler that goes by memory.
-"""
+"""How the C library keeps memory that requests have freed."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
-from collections.abc import Callable
+
+M_ARENA_MAX = -8  # of malloc.h
 
 
-def _find_trim() -> Callable[[int], int]:
-    try:
-        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
-    except (OSError, AttributeError):  # a C library without it: musl, macOS
-        return lambda _: 0
-    return trim
+def _find_glibc() -> ctypes.CDLL | None:
+    """Return the C library if it is glibc: neither musl nor macOS has these functions."""
+    with contextlib.suppress(OSError, TypeError):
+        library = ctypes.CDLL(None)
+        return library if hasattr(library, "malloc_trim") else None
+    return None
 
 
-_malloc_trim = _find_trim()
+_glibc = _find_glibc()
+
+
+def share_memory() -> None:
+    """Have all threads allocate from the same pool: what one has freed, the others can use at once.
+
+    Call it before any thread is started.
+    """
+    if _glibc is not None:
+        _glibc.mallopt(M_ARENA_MAX, 1)
 
 
 def release_memory() -> None:
     """Return what is free to the system, in a few milliseconds.
 
-    First what is garbage but in a cycle: a traceback that refers to itself may hold a body, and without
-    requests nothing makes Python look for it.
+    Otherwise it is kept for the next request, and a pod that was busy once would look busy to an autoscaler
+    that goes by memory. First goes what is garbage but in a cycle: a traceback that refers to itself may hold
+    a body, and without requests nothing makes Python look for it.
     """
     gc.collect()
-    _malloc_trim(0)
+    if _glibc is not None:
+        _glibc.malloc_trim(0)

@@ -81,6 +81,11 @@ class Metrics(Collector):
         self.batches.add((seconds,))
         self.last_batch_at = time.time()
 
+    @property
+    def answered_images(self) -> int:
+        """How many images have got a prediction."""
+        return self._predictions.total()
+
     def answered(self, routes: Collection[str]) -> tuple[int, int, float]:
         """Return how many requests to some routes succeeded and failed, and the seconds that all took."""
         counts = [

@@ -101,7 +101,7 @@ def _open_inference(max_images: int) -> Json:
             | {"input": _array(configured), "output": _array(configured), "dynamic_batching": parameters}
         ),
         "RepositoryIndex": _array(_object({"name": text, "version": text, "state": text, "reason": text})),
-        "RepositoryIndexRequest": _open({"ready": {"type": "boolean"}}),
+        "RepositoryIndexRequest": _open({"ready": {"type": ["boolean", "null"]}}),
         "ModelStats": _object({"model_stats": _array(statistics)}),
         "InferRequest": _open(request, "inputs"),
         "InferResponse": _object(

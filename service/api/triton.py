@@ -71,8 +71,8 @@ async def repository_index(request: Request) -> Response:
     service = service_of(request.scope)
     body = await read_body(request.receive, MAX_INDEX_BYTES)
     message = json_errors.parse(body, max_images=0) if body.strip() else {}
-    ready = message.get("ready", False) if isinstance(message, dict) else None
-    if not isinstance(ready, bool):
+    ready = message.get("ready") if isinstance(message, dict) else ""
+    if not isinstance(ready, bool | None):
         raise InvalidBody('the body is not an object such as {"ready": true}')
     state, reason = _state(service)
     if ready and state != "READY":
@@ -98,7 +98,7 @@ async def statistics(request: Request) -> Response:
                     "name": card.name,
                     "version": card.version,
                     "last_inference": int(metrics.last_batch_at * 1000),
-                    "inference_count": metrics.waits.count,
+                    "inference_count": metrics.answered_images,
                     "execution_count": metrics.batches.count,
                     "inference_stats": {
                         "success": _duration(succeeded, seconds),

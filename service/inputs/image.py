@@ -22,7 +22,7 @@ def in_range(images: Image) -> bool:
 
 def as_float32(image: Image) -> NDArray[np.float32]:
     """Round pixels to what the model computes with; a number beyond float32 becomes infinite."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # a signalling NaN is one, too
         return image.astype(np.float32, copy=False)
 
 

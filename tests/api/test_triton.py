@@ -169,14 +169,14 @@ def test_what_manages_many_models_is_refused_in_words(client, call, words):
     with pytest.raises(InferenceServerException, match=words) as refusal:
         call(client)
 
-    assert refusal.value.status() == "501"
+    assert refusal.value.status() == "404"
 
 
 def test_generate_is_refused_in_words(live_server):
     for path in ("generate", "generate_stream"):
         answer = post(live_server, {"text_input": "x"}, path=f"/v2/models/{MODEL}/{path}")
 
-        assert answer.status_code == 501
+        assert answer.status_code == 404
         assert answer.json() == {"error": "there is no generate extension; use infer"}
 
 
