@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 
-from tests.support.http import HEALTHZ, PREDICT, PREDICT_BODY, PREDICT_HEAD, read_statuses
+from tests.support.http import HEALTHZ, PREDICT, PREDICT_BODY, PREDICT_HEAD, raw_post, read_statuses
 from tests.support.load import Connection, Latencies
+from tests.support.pictures import enlarged, save
 from tests.support.process import pin_to_one_core
+from tests.support.server import Server
 from tests.support.soak import OVERLOAD_SECONDS, SOAK
 
 IMAGES = 240
+JSON = "application/json"
 JSON_HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
@@ -91,6 +96,35 @@ def test_large_bodies_that_are_wrong_leave_time_for_others(start_server, status)
     assert health.seconds.keys() == {200}
 
 
+async def load(
+    server: Server, request: bytes, clients: int, seconds: float
+) -> tuple[Counter[int], Latencies, Latencies]:
+    """Send a request from so many clients without a pause, beside /healthz and a lone small prediction."""
+    statuses: Counter[int] = Counter()
+    health, small = Latencies(), Latencies()
+    ended = asyncio.Event()
+
+    async def send() -> None:
+        connection = Connection(server.address)
+        while not ended.is_set():
+            statuses[(await connection.ask(request)).status] += 1
+        connection.close()
+
+    async def probe(latencies: Latencies, what: bytes) -> None:
+        connection = Connection(server.address)
+        while not ended.is_set():
+            await latencies.ask(connection, what)
+            await asyncio.sleep(0.02)
+        connection.close()
+
+    tasks = [asyncio.create_task(send()) for _ in range(clients)]
+    tasks += [asyncio.create_task(probe(health, HEALTHZ)), asyncio.create_task(probe(small, PREDICT))]
+    await asyncio.sleep(seconds)
+    ended.set()
+    await asyncio.gather(*tasks)
+    return statuses, health, small
+
+
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(120 + 5 * OVERLOAD_SECONDS)
@@ -99,32 +133,10 @@ def test_clients_with_many_images_get_as_much_however_many_there_are(start_serve
     pin_to_one_core(server.process.pid)
     request = large_request()
 
-    async def run(clients: int) -> tuple[Counter[int], Latencies, Latencies]:
-        statuses: Counter[int] = Counter()
-        health, small = Latencies(), Latencies()
-        ended = asyncio.Event()
-
-        async def send() -> None:
-            connection = Connection(server.address)
-            while not ended.is_set():
-                statuses[(await connection.ask(request)).status] += 1
-            connection.close()
-
-        async def probe(latencies: Latencies, what: bytes) -> None:
-            connection = Connection(server.address)
-            while not ended.is_set():
-                await latencies.ask(connection, what)
-                await asyncio.sleep(0.02)
-            connection.close()
-
-        tasks = [asyncio.create_task(send()) for _ in range(clients)]
-        tasks += [asyncio.create_task(probe(health, HEALTHZ)), asyncio.create_task(probe(small, PREDICT))]
-        await asyncio.sleep(OVERLOAD_SECONDS)
-        ended.set()
-        await asyncio.gather(*tasks)
-        return statuses, health, small
-
-    results = {clients: asyncio.run(run(clients)) for clients in (4, 2, 8, 32, 64)}
+    results = {
+        clients: asyncio.run(load(server, request, clients, OVERLOAD_SECONDS))
+        for clients in (4, 2, 8, 32, 64)
+    }
 
     for clients, (statuses, health, small) in results.items():
         print(
@@ -141,6 +153,69 @@ def test_clients_with_many_images_get_as_much_however_many_there_are(start_serve
             assert health.milliseconds(200, 99) <= 50
             assert small.milliseconds(200, 99) <= 100
             assert small.seconds.keys() == {200}
+
+
+MEGABYTE = 1_000_000
+FORM = "multipart/form-data; boundary=x"
+INFER = "/v2/models/mnist-cnn/infer"
+
+
+def costly_requests() -> dict[str, tuple[bytes, set[int]]]:
+    """Requests that cost little to send and much to read, and how they are answered."""
+    image = json.dumps([0.1234] * 784, separators=(",", ":"))
+    many = ",".join([image] * (MEGABYTE // (len(image) + 1) - 1))
+    tensor = '{"inputs":[{"name":"image","shape":[%d,784],"datatype":"FP32","data":[%s]}]}'
+    progressive = save(enlarged(np.eye(28, dtype=np.uint8) * 255, 0).convert("RGB"), "JPEG", progressive=True)
+    scan = progressive[progressive.rindex(b"\xff\xda") : -2]
+    head = b'--x\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n'
+    zeros = gzip.compress(b'{"image":[' + b"0," * (MEGABYTE // 2) + b"0]}")
+    compressed = raw_post("/predict", "application/json", zeros)
+    bodies = {
+        "the last pixel is a text": ("/predict", JSON, f'{{"images":[{many},["x"]]}}', {422}),
+        "a key that is there twice": ("/predict", JSON, f'{{"images":[{many}],"images":[]}}', {400}),
+        "one image of many integers": ("/predict", JSON, f'{{"image":[{"1," * (MEGABYTE // 2)}1]}}', {413}),
+        "empty lists": ("/predict", JSON, f'{{"images":[{"[]," * (MEGABYTE // 3)}[]]}}', {413}),
+        "objects": ("/predict", JSON, f'{{"images":[{"{}," * (MEGABYTE // 3)}{{}}]}}', {400}),
+        "brackets": ("/predict", JSON, '{"image":' + "[" * (MEGABYTE - 20), {413}),
+        "tensors of texts": (INFER, JSON, tensor % (1, '"a",' * (MEGABYTE // 4 - 99) + '"a"'), {413}),
+        "tensors in rows": (INFER, JSON, tensor % (many.count("[") + 1, many + "," + image), {200, 413}),
+        "a form of line ends": (
+            "/predict",
+            FORM,
+            head + b"\r\n--" * (MEGABYTE // 4 - 99) + b"\r\n--x--",
+            {400},
+        ),
+        "a JPEG of 50 scans": ("/predict", "image/jpeg", progressive[:-2] + scan * 40 + b"\xff\xd9", {200}),
+    }
+    requests = {
+        name: (raw_post(path, kind, body if isinstance(body, bytes) else body.encode()), statuses)
+        for name, (path, kind, body, statuses) in bodies.items()
+    }
+    zipped = compressed.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n", 1)
+    return requests | {"a megabyte of zeros, compressed": (zipped, {413})}
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 12 * OVERLOAD_SECONDS)
+def test_bodies_that_cost_much_to_read_leave_time_for_others(start_server):
+    server = start_server()
+    pin_to_one_core(server.process.pid)
+
+    for name, (request, expected) in costly_requests().items():
+        statuses, health, small = asyncio.run(load(server, request, 16, OVERLOAD_SECONDS / 2))
+
+        print(
+            f"16 clients, {name}: {dict(statuses)}; health p99 {health.milliseconds(200, 99):.0f} ms, "
+            f"a lone prediction p99 {small.milliseconds(200, 99):.0f} ms"
+        )
+        assert set(statuses) <= expected | {503, 504}, name
+        assert statuses.keys() & expected, name
+        assert health.seconds.keys() == {200}, name
+        assert small.seconds.keys() == {200}, name
+        if SOAK:
+            assert health.milliseconds(200, 99) <= 50, name
+            assert small.milliseconds(200, 99) <= 100, name
 
 
 def test_requests_that_fit_are_admitted_side_by_side(start_server):
