@@ -1,3 +1,3 @@
-"""Serve a TorchScript digit classifier over HTTP."""
+"""Serve an image classifier over HTTP."""
 
 __version__ = "0.1.0"

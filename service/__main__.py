@@ -27,7 +27,7 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT, then drain and exit 0."""
     argparse.ArgumentParser(
         prog="python -m service",
-        description="Serve a TorchScript digit classifier over HTTP.",
+        description="Serve an image classifier over HTTP.",
         epilog=f"settings, from the environment:\n{describe_settings()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()

@@ -12,7 +12,7 @@
     ├── TooManyImages          413  more images in one request than the limit
     ├── UnsupportedMediaType   415  the route does not take this content type
     ├── UnsupportedEncoding    415  the body is compressed in a way that is not read here
-    ├── InvalidImage           422  well-formed, but not a 28 x 28 image with pixels in 0..1
+    ├── InvalidImage           422  well-formed, but not an image that the model takes
     ├── BlankPicture           422  a picture with nothing on it
     ├── InvalidOption          422  a query parameter has a value that it does not take
     ├── HeadersTooLarge        431  more bytes or lines before the body than the limit
@@ -115,7 +115,7 @@ class UnsupportedEncoding(ServiceError):
 
 class InvalidImage(ServiceError):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    title = "Not a 28 x 28 image with pixels in 0..1"
+    title = "Not an image that the model takes"
 
 
 class BlankPicture(ServiceError):

@@ -21,11 +21,12 @@ from prometheus_client import Counter as PrometheusCounter
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+SECONDS = (1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 CONFIDENCES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 MEAN_PIXELS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5)
 PENDING_VALUES = 4096
+MAX_LABELS = 100  # of classes; predictions of any other are counted together
 
 
 class Metrics(Collector):
@@ -45,7 +46,9 @@ class Metrics(Collector):
         )
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._request_seconds: defaultdict[str, _Tally] = defaultdict(lambda: _Tally(SECONDS))
-        self._predictions: Counter[int] = Counter(dict.fromkeys(range(10), 0))
+        self._target = "label"
+        self._classes: Sequence[str | int] = ()
+        self._predictions: Counter[str | int] = Counter()
         self._batch_size = _Tally(BATCH_SIZES)
         self.batches = _Tally(SECONDS)
         self.waits = _Tally(SECONDS)
@@ -55,9 +58,10 @@ class Metrics(Collector):
         ProcessCollector(registry=self.registry)
         self.registry.register(self)
 
-    def serving(self, name: str, version: str) -> None:
-        """Say which weights serve from now on."""
+    def serving(self, name: str, version: str, target: str, classes: Sequence[str | int]) -> None:
+        """Say which weights serve from now on, and which classes, called so, they tell apart."""
         self._model.info({"name": name, "version": version})
+        self._target, self._classes = target, classes
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request, and the time from its head to the end of its answer."""
@@ -66,14 +70,14 @@ class Metrics(Collector):
 
     def batch(
         self,
-        digits: Sequence[int],
+        labels: Sequence[str | int],
         confidences: Sequence[float],
         mean_pixels: Sequence[float],
         waits: Sequence[float],
         seconds: float,
     ) -> None:
-        """Count a batch: each image's digit, confidence, mean pixel and wait, and the time to compute all."""
-        self._predictions.update(digits)
+        """Count a batch: each image's class, confidence, mean pixel and wait, and the time to compute all."""
+        self._predictions.update(labels)
         self._confidence.add(confidences)
         self._mean_pixel.add(mean_pixels)
         self.waits.add(waits)
@@ -110,15 +114,18 @@ class Metrics(Collector):
         for route, tally in self._request_seconds.items():
             request_seconds.add_metric([route], *tally.totals())
         yield request_seconds
-        predictions = CounterMetricFamily("predictions", "Predictions by digit.", labels=["digit"])
-        for digit, count in sorted(self._predictions.items()):
-            predictions.add_metric([str(digit)], count)
+        predictions = CounterMetricFamily("predictions", "Predictions by class.", labels=[self._target])
+        for label in self._classes[:MAX_LABELS]:
+            predictions.add_metric([str(label)], self._predictions[label])
+        if len(self._classes) > MAX_LABELS:
+            others = sum(self._predictions[label] for label in self._classes[MAX_LABELS:])
+            predictions.add_metric(["other"], others)
         yield predictions
         for name, help_, tally in (
             ("inference_batch_size", "Images in one forward pass.", self._batch_size),
             ("inference_duration_seconds", "Time to compute one batch.", self.batches),
             ("inference_queue_wait_seconds", "Time from arrival to the batch's start.", self.waits),
-            ("prediction_confidence", "Probability of the predicted digit.", self._confidence),
+            ("prediction_confidence", "Probability of the predicted class.", self._confidence),
             ("input_mean_pixel", "Mean pixel of an image, 0..1.", self._mean_pixel),
         ):
             histogram = HistogramMetricFamily(name, help_)

@@ -38,6 +38,7 @@ class Settings:
     cpu_limit: float | None = _setting(
         None, "CPUs this container may use; empty: what its control group says", 0.001, 1024
     )
+    max_model_bytes: int = _setting(1 << 30, "size of a weights file, at most", 1024, 1 << 40)
     load_timeout_seconds: float = _setting(
         60.0, "seconds that a weights file may take to be read, loaded and checked", 0.1, 3600
     )
@@ -53,7 +54,7 @@ class Settings:
         10.0, "seconds one batch may run before /healthz fails", 0.1, 3600
     )
     max_images_per_request: int = _setting(256, "images in one request, at most", 1, 100_000)
-    max_picture_pixels: int = _setting(1 << 22, "width times height of a picture, at most", 784, 1 << 30)
+    max_picture_pixels: int = _setting(1 << 22, "width times height of a picture, at most", 64, 1 << 30)
     max_body_bytes: int = _setting(1 << 20, "size of a request body, at most", 1024, 1 << 30)
     api_keys_file: str = _setting(
         "", "file with API keys, one on each line, that predictions then need; empty: they need none"

@@ -23,8 +23,10 @@ from service.inference.weights import read_weights
 from service.settings import BUNDLED_MODEL
 
 
-def predict(url: str, image: NDArray[np.float32], *, api_key: str = "", timeout_seconds: float = 10) -> int:
-    """Return the digit that the service at this address sees in one image, shape (784,).
+def predict(
+    url: str, image: NDArray[np.float32], target: str, *, api_key: str = "", timeout_seconds: float = 10
+) -> str | int:
+    """Return the class that the service at this address sees in one flat image.
 
     Raises:
         OSError: it can't be reached, or refuses; the message holds its status and answer.
@@ -40,12 +42,12 @@ def predict(url: str, image: NDArray[np.float32], *, api_key: str = "", timeout_
     except urllib.error.HTTPError as error:
         detail = error.read(500).decode(errors="replace")
         raise OSError(f"POST {request.full_url} gave {error.code}: {detail}") from None
-    digit: int = answer["digit"]
-    return digit
+    label: str | int = answer[target]
+    return label
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Check a service; the exit status is 0 only if every digit was right."""
+    """Check a service; the exit status is 0 only if every answer was right."""
     parser = argparse.ArgumentParser(prog="python -m service.smoke", description=__doc__.split("\n")[0])
     parser.add_argument("url", help="address of the service, such as http://localhost:3000")
     parser.add_argument("--model", type=Path, default=BUNDLED_MODEL, help="weights file with golden cases")
@@ -56,19 +58,20 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         api_key = read_keys(options.api_keys)[0].decode() if options.api_keys else ""
-        cases = read_weights(options.model).golden
-        digits = [predict(options.url, image, api_key=api_key) for image in cases.images]
+        weights = read_weights(options.model)
+        target, images = weights.card.target, weights.golden.images
+        labels = [predict(options.url, image, target, api_key=api_key) for image in images]
     except (OSError, ValueError, InvalidModel) as error:
         print(error, file=sys.stderr)
         return 1
-    expected = cases.labels.tolist()
+    expected = [weights.card.classes[place] for place in weights.golden.labels]
     wrong = [
         f"case {i}: expected {want}, got {got}"
-        for i, (want, got) in enumerate(zip(expected, digits, strict=True))
+        for i, (want, got) in enumerate(zip(expected, labels, strict=True))
         if got != want
     ]
-    print("\n".join([*wrong, f"{len(digits) - len(wrong)} of {len(digits)} digits are right"]))
-    return 1 if wrong or not digits else 0
+    print("\n".join([*wrong, f"{len(labels) - len(wrong)} of {len(labels)} answers are right"]))
+    return 1 if wrong or not labels else 0
 
 
 if __name__ == "__main__":

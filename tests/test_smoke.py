@@ -19,18 +19,18 @@ def weights(live_server, tmp_path):
     images[1, 4:24, 13:16] = 255
     images[2, 8:20, 8:20] = 128
     pixels = images.reshape(-1, 784) / 255
-    labels = np.array([smoke.predict(live_server.url, image) for image in pixels], np.uint8)
+    labels = np.array([smoke.predict(live_server.url, image, "digit") for image in pixels], np.uint8)
     return write(tmp_path / "mnist_cnn.pt", golden=golden(images=images, labels=labels))
 
 
 def test_the_bundled_weights_see_their_own_golden_cases_right(live_server, capsys):
     assert smoke.main([live_server.url]) == 0
-    assert capsys.readouterr().out == "20 of 20 digits are right\n"
+    assert capsys.readouterr().out == "20 of 20 answers are right\n"
 
 
 def test_a_service_that_sees_every_digit_right_passes(live_server, weights, capsys):
     assert smoke.main([live_server.url, "--model", str(weights)]) == 0
-    assert capsys.readouterr().out == "3 of 3 digits are right\n"
+    assert capsys.readouterr().out == "3 of 3 answers are right\n"
 
 
 def test_one_wrong_digit_fails(live_server, weights, tmp_path, capsys):
@@ -42,7 +42,7 @@ def test_one_wrong_digit_fails(live_server, weights, tmp_path, capsys):
 
     assert smoke.main([live_server.url, "--model", str(wrong)]) == 1
     assert capsys.readouterr().out == (
-        f"case 1: expected {labels[1]}, got {cases.labels[1]}\n2 of 3 digits are right\n"
+        f"case 1: expected {labels[1]}, got {cases.labels[1]}\n2 of 3 answers are right\n"
     )
 
 

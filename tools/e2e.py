@@ -38,7 +38,8 @@ class Run:
         self.cluster = cluster
         self.image = image
         self.weights = weights
-        self.cases = read_weights(weights).golden
+        loaded = read_weights(weights)
+        self.card, self.cases = loaded.card, loaded.golden
         repository, _, tag = image.rpartition(":")
         self.values: dict[str, Any] = {"image": {"repository": repository, "tag": tag}}
 
@@ -73,9 +74,10 @@ class Run:
             answer = requests.get(f"{url}/healthz", timeout=10)
             healthy = (answer.status_code, answer.text.strip()) == (200, "OK")
             expect(healthy, f"/healthz answered {answer.status_code}: {answer.text!r}")
-            digits = [smoke.predict(url, image) for image in self.cases.images]
-        expect(digits == self.cases.labels.tolist(), f"expected {self.cases.labels.tolist()}, got {digits}")
-        say(f"kubectl port-forward: {len(digits)} digits predicted correctly")
+            labels = [smoke.predict(url, image, self.card.target) for image in self.cases.images]
+        expected = [self.card.classes[place] for place in self.cases.labels]
+        expect(labels == expected, f"expected {expected}, got {labels}")
+        say(f"kubectl port-forward: {len(labels)} digits predicted correctly")
 
     def scale(self) -> None:
         """Upgrade to five replicas."""

@@ -79,6 +79,7 @@ def _lifespan(
             settings.model_path,
             batch_sizes=batch_sizes(settings.max_batch_size),
             sha256=settings.model_sha256,
+            max_bytes=settings.max_model_bytes,
         )
         thread = LoadThread(settings.load_timeout_seconds)
         model = await thread.run(load)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
@@ -82,7 +82,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"the body is over {limit} bytes; an image of 784 numbers needs less than 20000")
+    return BodyTooLarge(f"the body is over {limit} bytes")
 
 
 def decompress(coding: bytes, limit: int, body: bytes) -> bytes:
@@ -115,17 +115,18 @@ class Options(NamedTuple):
 
     preview: bool = False
     close: bool = False
+    top: int | None = None
 
 
 def read_options(query: bytes) -> Options:
     """Read a query string, such as ``preview=true``; what it does not name is off.
 
     Raises:
-        InvalidOption: an option is neither true nor false, or there are far too many.
+        InvalidOption: an option has a value that it does not take, or there are far too many.
     """
     if not query:
         return Options()
-    options = {}
+    options: dict[str, Any] = {}
     try:
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_OPTIONS)
     except ValueError:
@@ -133,7 +134,11 @@ def read_options(query: bytes) -> Options:
             f"the query has over {MAX_OPTIONS} options; send only those that are documented"
         ) from None
     for name, value in pairs:
-        if name in Options._fields:
+        if name == "top":
+            if not value.isascii() or not value.isdigit() or len(value) > MAX_DIGITS or int(value) < 1:
+                raise InvalidOption(f"top is {value[:20]!r}; expected a number of classes, such as 5")
+            options[name] = int(value)
+        elif name in Options._fields:
             if value not in ("true", "false"):
                 raise InvalidOption(f"{name} is {value[:20]!r}; expected true or false")
             options[name] = value == "true"

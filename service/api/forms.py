@@ -49,7 +49,7 @@ def read_form_file(content_type: bytes, body: bytes) -> bytes:
         raise InvalidBody(f"the form can't be read: {error}") from None
     files = [part for part in parts if part.is_file]
     if len(files) != 1:
-        raise InvalidBody(f"the form has {len(files)} files; send one: curl -F image=@digit.png")
+        raise InvalidBody(f"the form has {len(files)} files; send one: curl -F image=@picture.png")
     return b"".join(files[0].data)
 
 

@@ -15,9 +15,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from service import __version__
-from service.api import tensors
-from service.api.predict import read_admitted_body, submit_many
+from service.api.predict import NUMBER_BYTES, read_admitted_body, submit_many
 from service.api.state import service_of
+from service.api.tensors import HEADER_LENGTH, INPUT_NAME, Tensors
 from service.errors import UnknownModel
 from service.inference.card import Card
 
@@ -61,17 +61,18 @@ async def ready(request: Request) -> Response:
 
 async def model_metadata(request: Request) -> Response:
     """``GET /v2/models/{name}``: the model's version, and what it takes and gives."""
-    return JSONResponse(describe(find_card(request.scope)))
+    card = find_card(request.scope)
+    return JSONResponse(describe(card, service_of(request.scope).tensors))
 
 
-def describe(card: Card) -> dict[str, Any]:
+def describe(card: Card, tensors: Tensors) -> dict[str, Any]:
     """Return the metadata of a model."""
     return {
         "name": card.name,
         "versions": [card.version],
         "platform": "pytorch_torchscript",
-        "inputs": [tensors.INPUT],
-        "outputs": [output.metadata for output in tensors.OUTPUTS.values()],
+        "inputs": [tensors.input],
+        "outputs": [output.metadata for output in tensors.outputs.values()],
     }
 
 
@@ -90,13 +91,12 @@ class Infer:
         service = service_of(scope)
         service.authorize(scope["headers"])
         find_card(scope)
-        body = await read_admitted_body(service, scope, receive)
-        length = Headers(scope=scope).get(tensors.HEADER_LENGTH)
-        inference = await service.decode(
-            lambda message: tensors.read_request(message, length, service.max_images), body
-        )
-        predictions = await submit_many(service, inference.images, tensors.INPUT_NAME, receive)
-        response = tensors.write_response(inference, predictions)
+        image_bytes = NUMBER_BYTES * service.card.shape.size
+        body = await read_admitted_body(service, scope, receive, image_bytes)
+        length = Headers(scope=scope).get(HEADER_LENGTH)
+        inference = await service.decode(lambda message: service.tensors.read_request(message, length), body)
+        predictions = await submit_many(service, inference.images, INPUT_NAME, receive)
+        response = service.tensors.write_response(inference, predictions)
         await response(scope, receive, send)
 
 

@@ -9,18 +9,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from service import __version__, errors
-from service.api import schemas
+from service.api import examples, schemas
 from service.api.schemas import ref
 from service.errors import ServiceError
+from service.inference.card import Card
 from service.inputs import pictures
+from service.inputs.preprocessing import DIGIT, LETTERBOX, RESIZE
 from service.settings import Settings
 
 Json = dict[str, Any]
 
 PICTURES = [media_type.decode() for media_type in pictures.MEDIA_TYPES]
 
+PREPARED = {
+    DIGIT: "A picture is turned, cut out, scaled and centred the way MNIST was made, whichever of paper and "
+    "ink is darker.",
+    RESIZE: "A picture is resized, and its middle cut out.",
+    LETTERBOX: "A picture is shrunk to fit, with its aspect kept.",
+}
+
 DESCRIPTION = """\
-Reads a handwritten digit in an image of 28 x 28 pixels.
+Says which of its classes an image belongs to.
 
 Every answer says which replica gave it (`X-Served-By`) and under which id the logs know the request
 (`X-Request-ID`; send your own and it is kept, as is a `traceparent`). What can't be answered gets a
@@ -28,8 +37,8 @@ problem (RFC 9457): what was found, where, and what was expected.
 """
 
 
-def describe(settings: Settings, model_name: str) -> Json:
-    """Return the document, as JSON objects, for a service with these settings and a model of this name."""
+def describe(settings: Settings, card: Card) -> Json:
+    """Return the document, as JSON objects, for a service with these settings and this model."""
     guarded = bool(settings.api_keys_file)
     security: list[Json] = [{"bearer": []}, {"apiKey": []}] if guarded else []
     return {
@@ -51,16 +60,16 @@ def describe(settings: Settings, model_name: str) -> Json:
             },
         ],
         "paths": {
-            "/predict": {"post": _predict(settings) | {"security": security}},
+            "/predict": {"post": _predict(settings, card) | {"security": security}},
             "/healthz": {"get": _get("healthz", "operations", "Is the service healthy?", _TEXT, *_NOT_READY)},
             "/metrics": {"get": _get("metrics", "operations", "Figures for Prometheus.", _TEXT)},
             "/openapi.json": {
                 "get": _get("openapi", "operations", "This document.", _json({"type": "object"}))
             },
-            **_open_inference(model_name, security),
+            **_open_inference(card, security),
         },
         "components": {
-            "schemas": schemas.schemas(settings.max_images_per_request),
+            "schemas": schemas.schemas(card, settings.max_images_per_request),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -69,31 +78,37 @@ def describe(settings: Settings, model_name: str) -> Json:
     }
 
 
-def _predict(settings: Settings) -> Json:
+def _predict(settings: Settings, card: Card) -> Json:
+    size, is_digit = card.shape.size, card.pictures.method == DIGIT
     picture = {"schema": {"contentMediaType": "image/*"}}
     sample = {"seven": {"summary": "A picture of a seven", "externalValue": "static/seven.png"}}
     return {
         "operationId": "predict",
         "tags": ["predictions"],
-        "summary": "What digit is this?",
+        "summary": f"What {card.target} is this?",
         "description": (
-            "Send pixels as JSON or as bytes (784 uint8 in 0..255, or 784 little-endian float32 in 0..1), up "
-            f"to {settings.max_images_per_request} images at once, or one picture of any size. It is "
-            "turned, cut out, scaled and centred the way MNIST was made, whichever of paper and ink is "
-            f"darker. A body has at most {settings.max_body_bytes} bytes, a picture at most "
-            f"{settings.max_picture_pixels} pixels."
+            f"Send pixels as JSON or as bytes ({size} uint8 in 0..255, or {size} little-endian float32 in "
+            f"0..1), up to {settings.max_images_per_request} images at once, or one picture. "
+            f"{PREPARED[card.pictures.method]} A body has at most {settings.max_body_bytes} bytes, a picture "
+            f"at most {settings.max_picture_pixels} pixels."
         ),
         "parameters": [
-            _option("preview", "Send back the 28 x 28 pixels that the model saw, as `image`."),
+            _option("preview", f"Send back the {card.shape} pixels that the model saw, as `image`."),
+            {
+                "name": "top",
+                "in": "query",
+                "description": "Send so many of the likeliest classes, as `top`, and not all probabilities.",
+                "schema": {"type": "integer", "minimum": 1},
+            },
             _option("close", "Close the connection, so that the next request may reach another replica."),
         ],
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": ref("PredictRequest"), "examples": schemas.REQUEST_EXAMPLES},
+                "application/json": {"schema": ref("PredictRequest"), "examples": examples.requests(card)},
                 **_BINARY,
                 **{media_type: dict(picture) for media_type in PICTURES},
-                "image/png": {**picture, "examples": sample},
+                **({"image/png": {**picture, "examples": sample}} if is_digit else {}),
                 "multipart/form-data": {
                     "schema": {
                         "type": "object",
@@ -111,7 +126,7 @@ def _predict(settings: Settings) -> Json:
                 "content": {
                     "application/json": {
                         "schema": {"anyOf": [ref("Prediction"), ref("Predictions")]},
-                        "examples": schemas.RESPONSE_EXAMPLES,
+                        "examples": examples.responses(card),
                     }
                 },
             },
@@ -120,7 +135,7 @@ def _predict(settings: Settings) -> Json:
     }
 
 
-def _open_inference(model_name: str, security: list[Json]) -> Json:
+def _open_inference(card: Card, security: list[Json]) -> Json:
     """Describe the protocol's paths; the name of the model is the only one that there is."""
     paths: Json = {
         "/v2": {"get": _get("server", _OIP, "Who serves?", _json(ref("ServerMetadata")))},
@@ -136,7 +151,7 @@ def _open_inference(model_name: str, security: list[Json]) -> Json:
     index["requestBody"] = {"content": _json(ref("RepositoryIndexRequest"))}
     index["responses"] |= _problems(*_READING) | _errors(errors.InvalidBody, errors.BodyTooLarge)
     paths["/v2/repository/index"] = {"post": index}
-    name, version = _in_path("name") | {"example": model_name}, _in_path("version")
+    name, version = _in_path("name") | {"example": card.name}, _in_path("version")
     for suffix, path, parameters in (
         ("", "/v2/models/{name}", [name]),
         ("Version", "/v2/models/{name}/versions/{version}", [name, version]),
@@ -147,7 +162,7 @@ def _open_inference(model_name: str, security: list[Json]) -> Json:
         infer = {
             "operationId": f"infer{suffix}",
             "tags": [_OIP],
-            "summary": "What digits are these?",
+            "summary": "What are these?",
             "security": security,
             "parameters": [
                 {
@@ -160,7 +175,10 @@ def _open_inference(model_name: str, security: list[Json]) -> Json:
             "requestBody": {
                 "required": True,
                 "content": {
-                    "application/json": {"schema": ref("InferRequest"), "examples": schemas.INFER_EXAMPLES},
+                    "application/json": {
+                        "schema": ref("InferRequest"),
+                        "examples": examples.inferences(card),
+                    },
                     **_BINARY,
                 },
             },

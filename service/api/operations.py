@@ -32,5 +32,5 @@ async def metrics(request: Request) -> Response:
 async def openapi(request: Request) -> Response:
     """``GET /openapi.json``: the whole API in OpenAPI 3.1."""
     service = service_of(request.scope)
-    document = describe(service.settings, service.batcher.model.card.name)
+    document = describe(service.settings, service.card)
     return Response(orjson.dumps(document), media_type="application/json")

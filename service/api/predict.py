@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from starlette.responses import Response
@@ -32,12 +33,14 @@ from service.errors import InvalidImage, TooManyImages, UnsupportedMediaType
 from service.inference.pending import Abandoned
 from service.inference.prediction import Prediction
 from service.inputs import pictures
-from service.inputs.image import PIXELS, Image, check_pixels, in_range
+from service.inputs.image import Image, check_pixels, in_range
 from service.inputs.numbers import BINARY, JSON
 
 PATH = "/predict"
 NUMBERS = (JSON, BINARY)
-IMAGE_BYTES = 4096  # of an image as JSON, mostly
+NUMBER_BYTES = 5  # of a pixel as JSON, mostly
+MANY_CLASSES = 100  # more than a client wants to see
+FEW_CLASSES = 5
 JSON_TYPE = (b"content-type", b"application/json")
 
 
@@ -49,12 +52,13 @@ class Predict:
         service = service_of(scope)
         service.authorize(scope["headers"])
         content_type = find_header(scope["headers"], b"content-type")
-        image_bytes = IMAGE_BYTES if media_type_of(content_type) in NUMBERS else math.inf
+        is_picture = media_type_of(content_type) not in NUMBERS
+        image_bytes = math.inf if is_picture else NUMBER_BYTES * service.card.shape.size
         body = await read_admitted_body(service, scope, receive, image_bytes)
         options = read_options(scope["query_string"])
         pixels = await read_pixels(service, content_type, body)
         answer = await submit(service, pixels, receive)
-        response = respond(answer, pixels if options.preview else None)
+        response = respond(answer, pixels if options.preview else None, options.top)
         if options.close:
             response.raw_headers.append(CLOSE)
         await response(scope, receive, send)
@@ -72,7 +76,7 @@ class JSONBytes(Response):
 
 
 async def read_pixels(service: Service, content_type: bytes, body: bytes) -> Image:
-    """Return the pixels in a body: one image, shape (784,), or many, shape (N, 784).
+    """Return the pixels in a body: one image, flat, or many, shape (N, size).
 
     Raises:
         UnsupportedMediaType: the content type is none that is taken.
@@ -88,17 +92,15 @@ async def read_pixels(service: Service, content_type: bytes, body: bytes) -> Ima
         return await service.decoder.run(
             lambda form: service.read_picture(read_form_file(content_type, form)), body
         )
-    found = media_type[:80].decode("latin-1") or "missing"
+    found, size = media_type[:80].decode("latin-1") or "missing", service.card.shape.size
     raise UnsupportedMediaType(
-        f"Content-Type is {found}; send application/json, or application/octet-stream with {PIXELS} uint8 or "
-        f"{PIXELS} little-endian float32 pixels, or a picture: image/png, image/jpeg, image/webp, or a form "
+        f"Content-Type is {found}; send application/json, or application/octet-stream with {size} uint8 or "
+        f"{size} little-endian float32 pixels, or a picture: image/png, image/jpeg, image/webp, or a form "
         "(multipart/form-data) with one of these"
     )
 
 
-async def read_admitted_body(
-    service: Service, scope: Scope, receive: Receive, image_bytes: float = IMAGE_BYTES
-) -> bytes:
+async def read_admitted_body(service: Service, scope: Scope, receive: Receive, image_bytes: float) -> bytes:
     """Return the body of a request for which the queue has room, as far as its size tells.
 
     Its head says how large it is: what can't have room is refused before it is read.
@@ -126,7 +128,7 @@ async def read_admitted_body(
 def submit(
     service: Service, pixels: Image, abandoned: Abandoned | None = None
 ) -> asyncio.Future[Prediction] | asyncio.Future[list[Prediction]]:
-    """Queue one image, shape (784,), or many, shape (N, 784); resolves to a prediction, or to a list of them.
+    """Queue one image, flat, or many, shape (N, size); resolves to a prediction, or to a list of them.
 
     Raises:
         ServiceError: what ``Batcher.submit`` or ``submit_many`` raises.
@@ -139,7 +141,7 @@ def submit(
 def submit_many(
     service: Service, pixels: Image, name: str, abandoned: Abandoned | None = None
 ) -> asyncio.Future[list[Prediction]]:
-    """Queue many images, shape (N, 784), which the client calls ``name``.
+    """Queue many images, shape (N, size), which the client calls ``name``.
 
     Raises:
         TooManyImages: more than one request may have.
@@ -157,24 +159,32 @@ def submit_many(
     return service.batcher.submit_all(pixels, abandoned=abandoned)
 
 
-def respond(answer: Prediction | Sequence[Prediction], preview: Image | None = None) -> Response:
+def respond(
+    answer: Prediction | Sequence[Prediction], preview: Image | None = None, top: int | None = None
+) -> Response:
     """Return the response with a prediction, or with a list of them.
 
-    ``preview`` has the images, shape (784,) or (N, 784), if the client asked to see them.
+    ``preview`` has the images, flat or of shape (N, size), if the client asked to see them; ``top`` is of how
+    many of the likeliest classes it wants to know, if not of all.
     """
     if isinstance(answer, Prediction):
-        return JSONBytes(_encode(answer, preview))
+        return JSONBytes(_encode(answer, preview, top))
     images = preview if preview is not None else [None] * len(answer)
-    return JSONBytes(b'{"predictions":[%s]}' % b",".join(map(_encode, answer, images)))
+    encoded = (_encode(one, image, top) for one, image in zip(answer, images, strict=True))
+    return JSONBytes(b'{"predictions":[%s]}' % b",".join(encoded))
 
 
-def _encode(prediction: Prediction, image: Image | None) -> bytes:
-    content = {
-        "digit": prediction.digit,
-        "confidence": prediction.confidence,
-        "probabilities": prediction.probabilities,
-        "model": {"name": prediction.model.name, "version": prediction.model.version},
-    }
+def _encode(prediction: Prediction, image: Image | None, top: int | None) -> bytes:
+    card = prediction.model
+    content: dict[str, Any] = {card.target: prediction.label, "confidence": prediction.confidence}
+    if top is None and len(card.classes) <= MANY_CLASSES:
+        content["probabilities"] = prediction.probabilities
+    else:
+        content["top"] = [
+            {"label": label, "probability": probability}
+            for label, probability in prediction.likeliest(top or FEW_CLASSES)
+        ]
+    content["model"] = {"name": card.name, "version": card.version}
     if image is not None:
         content["image"] = image
     return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)

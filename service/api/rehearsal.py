@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import orjson
 
-from service.api import tensors
 from service.api.open_inference import describe
 from service.api.predict import respond
+from service.api.tensors import InferenceRequest, Tensors
 from service.errors import InvalidModel
 from service.inference.model import Model
 from service.inference.prediction import predictions
@@ -22,11 +22,10 @@ def rehearse(model: Model) -> None:
     try:
         answers = predictions(model.golden.logits[:1], card)
         respond(answers)
-        tensors.write_response(
-            tensors.InferenceRequest(None, model.golden.images[:1], dict.fromkeys(tensors.OUTPUTS, False)),
-            answers,
-        )
-        orjson.dumps(describe(card))
+        tensors = Tensors(card, max_images=1)
+        wanted = dict.fromkeys(tensors.outputs, False)
+        tensors.write_response(InferenceRequest(None, model.golden.images[:1], wanted), answers)
+        orjson.dumps(describe(card, tensors))
         f"{card.name} {card.version}".encode()
     except (TypeError, ValueError) as error:  # UnicodeEncodeError is one
         raise InvalidModel(f"what its model card says can't be put into an answer: {error}") from None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.api.tensors import DATATYPES, INPUT_NAME, OUTPUTS, SHAPES
-from service.inputs.image import PIXELS, SIDE
+from service.api.tensors import DATATYPES, INPUT_NAME, Tensors
+from service.inference.card import Card
 
 Json = dict[str, Any]
+
+MAX_LISTED = 100  # classes
 
 
 def ref(name: str) -> Json:
@@ -15,14 +17,18 @@ def ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def schemas(max_images: int) -> Json:
-    """Return every schema by its name."""
+def schemas(card: Card, max_images: int) -> Json:
+    """Return every schema by its name, for the model with this card."""
     pixel = {"type": "number", "minimum": 0, "maximum": 1}
-    row = _list(pixel, SIDE)
+    nested = pixel
+    for side in reversed(card.shape.sides):
+        nested = _list(nested, side)
+    order = "by rows" if card.shape.channels == 1 else "by row, column and channel"
+    whole = {"description": "What the model saw, if `preview` was asked for."}
     return {
         "Image": {
-            "description": f"{SIDE} x {SIDE} pixels by rows, flat or nested: 0 is black paper, 1 white ink.",
-            "anyOf": [_list(pixel, PIXELS), _list(row, SIDE)],
+            "description": f"{card.shape} pixels {order}, flat or nested, each in 0..1.",
+            "anyOf": [_list(pixel, card.shape.size), nested],
         },
         "PredictRequest": {
             "anyOf": [
@@ -36,15 +42,22 @@ def schemas(max_images: int) -> Json:
                 },
             ]
         },
-        "Prediction": _object(
-            {
-                "digit": {"type": "integer", "minimum": 0, "maximum": 9},
-                "confidence": {**pixel, "description": "The probability of this digit."},
-                "probabilities": {**_list(pixel, 10), "description": "One for each digit; their sum is 1."},
+        "Prediction": {
+            "type": "object",
+            "required": [card.target, "confidence", "model"],
+            "properties": {
+                card.target: _label(card),
+                "confidence": {**pixel, "description": "The probability of this class."},
+                "probabilities": {
+                    **_list(pixel, len(card.classes)),
+                    "description": "One for each class; their sum is 1.",
+                },
+                "top": _array(_object({"label": _label(card), "probability": pixel})),
                 "model": _object({"name": {"type": "string"}, "version": {"type": "string"}}),
+                "image": {**_list(pixel, card.shape.size), **whole},
             },
-            image={**_list(pixel, PIXELS), "description": "What the model saw, if `preview` was asked for."},
-        ),
+            "additionalProperties": False,
+        },
         "Predictions": _object({"predictions": _array(ref("Prediction"), minItems=1)}),
         "Problem": _object(
             {
@@ -55,11 +68,16 @@ def schemas(max_images: int) -> Json:
             },
             pointer={"type": "string", "description": "A JSON Pointer to the offending element."},
         ),
-        **_open_inference(max_images),
+        **_open_inference(Tensors(card, max_images), max_images),
     }
 
 
-def _open_inference(max_images: int) -> Json:
+def _label(card: Card) -> Json:
+    kind = "string" if isinstance(card.classes[0], str) else "integer"
+    return {"type": kind, "enum": list(card.classes)} if len(card.classes) <= MAX_LISTED else {"type": kind}
+
+
+def _open_inference(known: Tensors, max_images: int) -> Json:
     text, parameters = {"type": "string"}, {"type": "object"}
     size = {"type": "integer", "minimum": 1, "maximum": max_images}
     tensor = {"name": text, "datatype": text, "shape": _array({"type": "integer"})}
@@ -67,12 +85,12 @@ def _open_inference(max_images: int) -> Json:
     asked = {
         "name": {"const": INPUT_NAME},
         "datatype": {"enum": list(DATATYPES)},
-        "shape": {"anyOf": [_tuple(size, *({"const": side} for side in sides)) for sides in SHAPES]},
+        "shape": {"anyOf": [_tuple(size, *({"const": side} for side in sides)) for sides in known.shapes]},
         "data": {"type": "array", "description": "Flat or nested; or binary, behind the JSON."},
         "parameters": parameters,
     }
-    wanted = {"name": {"enum": list(OUTPUTS)}, "parameters": parameters}
-    given = _object(tensor, data=_array({"type": "number"}), parameters=parameters)
+    wanted = {"name": {"enum": list(known.outputs)}, "parameters": parameters}
+    given = _object(tensor, data=_array({"type": ["number", "string"]}), parameters=parameters)
     request = {
         "id": text,
         "parameters": parameters,
@@ -136,40 +154,3 @@ def _object(required: Json, **optional: Json) -> Json:
         "properties": required | optional,
         "additionalProperties": False,
     }
-
-
-def _seven() -> list[int]:
-    """Draw a seven, as simply as it can be done: a bar and a slanting stem."""
-    image = [0] * PIXELS
-    for y in range(5, 24):
-        middle = 18 - (y - 5) * 8 // 18
-        for x in range(9, 20) if y < 8 else range(middle - 1, middle + 2):
-            image[y * SIDE + x] = 1
-    return image
-
-
-SEVEN = _seven()
-NESTED = [SEVEN[y * SIDE : (y + 1) * SIDE] for y in range(SIDE)]
-REQUEST_EXAMPLES = {
-    "flat": {"summary": "An image of a seven", "value": {"image": SEVEN}},
-    "nested": {"summary": "The same in rows", "value": {"image": NESTED}},
-    "many": {"summary": "Two images at once", "value": {"images": [SEVEN, NESTED]}},
-}
-_PREDICTION = {
-    "digit": 7,
-    "confidence": 0.9991,
-    "probabilities": [0, 0.0001, 0.0003, 0.0002, 0, 0, 0, 0.9991, 0, 0.0003],
-    "model": {"name": "mnist-cnn", "version": "2e83f872e790"},
-}
-RESPONSE_EXAMPLES = {
-    "one": {"summary": "For one image", "value": _PREDICTION},
-    "many": {"summary": "For many", "value": {"predictions": [_PREDICTION, _PREDICTION]}},
-}
-_TENSOR = {"name": INPUT_NAME, "datatype": "FP32", "shape": [1, 1, SIDE, SIDE], "data": SEVEN}
-INFER_EXAMPLES = {
-    "all": {"summary": "Every output", "value": {"inputs": [_TENSOR]}},
-    "digit": {
-        "summary": "The digit alone, with an id",
-        "value": {"id": "a-seven", "inputs": [_TENSOR], "outputs": [{"name": "digit"}]},
-    },
-}

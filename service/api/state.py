@@ -10,8 +10,10 @@ from starlette.types import Scope
 
 from service.api.auth import ApiKeys
 from service.api.request_context import RequestTracker
+from service.api.tensors import Tensors
 from service.errors import ModelUnavailable
 from service.inference.batcher import Batcher
+from service.inference.card import Card
 from service.inputs.decoding import DecodingThread
 from service.inputs.image import Image
 from service.inputs.numbers import NumberReader
@@ -34,11 +36,19 @@ class Service:
     keys: ApiKeys | None  # None: predictions need no key
     max_images: int = field(init=False)  # that one request may have
     numbers: NumberReader = field(init=False)
+    tensors: Tensors = field(init=False)
 
     def __post_init__(self) -> None:
         """Work out what follows from the settings."""
         most = min(self.settings.max_images_per_request, self.settings.max_queue_size)
-        self.max_images, self.numbers = most, NumberReader(most)
+        self.max_images = most
+        self.numbers = NumberReader(self.card.shape, most)
+        self.tensors = Tensors(self.card, most)
+
+    @property
+    def card(self) -> Card:
+        """The card of the model that serves; one that takes or gives something else never takes its place."""
+        return self.batcher.model.card
 
     async def decode(self, call: Callable[[bytes], T], body: bytes) -> T:
         """Return what a function makes of a body: at once, or in the decoder's thread if that takes long.
@@ -51,8 +61,9 @@ class Service:
         return await self.decoder.run(call, body)
 
     def read_picture(self, data: bytes) -> Image:
-        """Return the image in a picture file, shape (784,); see ``service.inputs.pictures``."""
-        return read_picture(data, self.settings.max_picture_pixels)
+        """Return the flat image in a picture file; see ``service.inputs.pictures``."""
+        card = self.card
+        return read_picture(data, self.settings.max_picture_pixels, card.shape, card.pictures)
 
     def authorize(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Return if a request with these headers may predict.

@@ -4,13 +4,14 @@ Triton calls the second form its binary data extension; the header Inference-Hea
 the JSON ends and little-endian data begins:
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 
-The model takes one input, ``image``, and gives ``digit``, ``confidence`` and ``probabilities``: what
-``POST /predict`` answers, as tensors.
+The model takes one input, ``image``, and gives its class, called after the card's ``target``, ``confidence``
+and ``probabilities``: what ``POST /predict`` answers, as tensors.
 """
 
 from __future__ import annotations
 
 import itertools
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,14 +21,13 @@ from numpy.typing import NDArray
 from starlette.responses import Response
 
 from service.errors import InvalidBody, InvalidImage
+from service.inference.card import Card
 from service.inference.prediction import Prediction
 from service.inputs import json_errors
-from service.inputs.image import PIXELS, SIDE, Image, as_float32
+from service.inputs.image import Image, Shape, as_float32
 
 HEADER_LENGTH = "inference-header-content-length"
 INPUT_NAME = "image"
-INPUT = {"name": INPUT_NAME, "datatype": "FP32", "shape": [-1, 1, SIDE, SIDE]}
-SHAPES = ((PIXELS,), (SIDE, SIDE), (1, SIDE, SIDE))
 DATATYPES: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
@@ -35,7 +35,7 @@ DATATYPES: dict[str, np.dtype[Any]] = {
     "UINT8": np.dtype("u1"),
 }
 
-Tensor = NDArray[np.int64] | NDArray[np.float32]
+Tensor = NDArray[np.int64] | NDArray[np.float32] | NDArray[np.object_]
 
 
 class Output(NamedTuple):
@@ -45,144 +45,207 @@ class Output(NamedTuple):
     collect: Callable[[Sequence[Prediction]], Tensor]
 
 
-OUTPUTS = {
-    "digit": Output(
-        {"name": "digit", "datatype": "INT64", "shape": [-1]},
-        lambda predictions: np.array([prediction.digit for prediction in predictions], "<i8"),
-    ),
-    "confidence": Output(
-        {"name": "confidence", "datatype": "FP32", "shape": [-1]},
-        lambda predictions: np.array([prediction.confidence for prediction in predictions], "<f4"),
-    ),
-    "probabilities": Output(
-        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]},
-        lambda predictions: np.stack([prediction.probabilities for prediction in predictions]),
-    ),
-}
-
-
 class InferenceRequest(NamedTuple):
     """An inference request."""
 
     id: str | None
-    images: Image  # shape (N, 784)
+    images: Image  # shape (N, size)
     outputs: dict[str, bool]  # the name of each output to send, and whether it goes as bytes
 
 
-def read_request(body: bytes, header_length: str | None, max_images: int) -> InferenceRequest:
-    """Return what a request asks, given its body and the value of its ``Inference-Header-Content-Length``.
+class Tensors:
+    """The messages about a model with this card, of at most so many images."""
 
-    Raises:
-        InvalidBody: it breaks the protocol, or asks for what the model does not have.
-        TooManyImages: it has more numbers or lists than ``max_images`` images.
-        InvalidImage: a UINT8 element is not in 0..255. Other pixels are left for the caller to check.
-    """
-    if header_length == "0":
-        return InferenceRequest(None, _read_raw(body), dict.fromkeys(OUTPUTS, True))
-    message, data = _split(body, header_length, max_images)
-    id_ = message.get("id")
-    return InferenceRequest(id_ if isinstance(id_, str) else None, _images(message, data), _outputs(message))
+    def __init__(self, card: Card, max_images: int) -> None:
+        shape, texts = card.shape, isinstance(card.classes[0], str)
+        sides = [shape.channels, shape.height, shape.width]
+        self._shape = shape
+        self._max_images = max_images
+        self.input = {"name": INPUT_NAME, "datatype": "FP32", "shape": [-1, *sides]}
+        self.shapes = [(shape.size,), tuple(sides)]
+        if shape.channels == 1:
+            self.shapes.insert(1, tuple(sides[1:]))
+        labels = object if texts else "<i8"
+        self.outputs = {
+            card.target: Output(
+                {"name": card.target, "datatype": "BYTES" if texts else "INT64", "shape": [-1]},
+                lambda predictions: np.array([prediction.label for prediction in predictions], labels),
+            ),
+            "confidence": Output(
+                {"name": "confidence", "datatype": "FP32", "shape": [-1]},
+                lambda predictions: np.array([prediction.confidence for prediction in predictions], "<f4"),
+            ),
+            "probabilities": Output(
+                {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(card.classes)]},
+                lambda predictions: np.stack([prediction.probabilities for prediction in predictions]),
+            ),
+        }
 
+    def read_request(self, body: bytes, header_length: str | None) -> InferenceRequest:
+        """Return what a request asks, given its body and its ``Inference-Header-Content-Length``.
 
-def write_response(request: InferenceRequest, predictions: Sequence[Prediction]) -> Response:
-    """Return the response to a request, given the predictions of its images."""
-    outputs: list[dict[str, Any]] = []
-    chunks: list[bytes] = []
-    for name, binary in request.outputs.items():
-        tensor = OUTPUTS[name].collect(predictions)
-        output = {**OUTPUTS[name].metadata, "shape": list(tensor.shape)}
-        if binary:
-            chunks.append(tensor.tobytes())
-            outputs.append({**output, "parameters": {"binary_data_size": len(chunks[-1])}})
+        Raises:
+            InvalidBody: it breaks the protocol, or asks for what the model does not have.
+            TooManyImages: it has more numbers or lists than the most images have.
+            InvalidImage: a UINT8 element is not in 0..255. Other pixels are left for the caller to check.
+        """
+        if header_length == "0":
+            return InferenceRequest(None, self._read_raw(body), dict.fromkeys(self.outputs, True))
+        message, data = self._split(body, header_length)
+        id_ = message.get("id")
+        id_ = id_ if isinstance(id_, str) else None
+        return InferenceRequest(id_, self._images(message, data), self._wanted(message))
+
+    def write_response(self, request: InferenceRequest, predictions: Sequence[Prediction]) -> Response:
+        """Return the response to a request, given the predictions of its images."""
+        outputs: list[dict[str, Any]] = []
+        chunks: list[bytes] = []
+        for name, binary in request.outputs.items():
+            tensor = self.outputs[name].collect(predictions)
+            output = {**self.outputs[name].metadata, "shape": list(tensor.shape)}
+            if binary:
+                chunks.append(_to_bytes(tensor))
+                outputs.append({**output, "parameters": {"binary_data_size": len(chunks[-1])}})
+            else:
+                data = tensor.tolist() if tensor.dtype == object else tensor.reshape(-1)
+                outputs.append({**output, "data": data})
+        # All are by one model, except during a reload; then the first one's is given.
+        card = predictions[0].model
+        answer: dict[str, Any] = {"model_name": card.name, "model_version": card.version, "outputs": outputs}
+        if request.id is not None:
+            answer["id"] = request.id
+        head = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        if not chunks:
+            return Response(head, media_type="application/json")
+        return Response(
+            b"".join((head, *chunks)),
+            media_type="application/octet-stream",
+            headers={HEADER_LENGTH: str(len(head))},
+        )
+
+    def _read_raw(self, body: bytes) -> Image:
+        """Read a raw binary request, which has no JSON: the one input, as its metadata describe it."""
+        dtype = DATATYPES["FP32"]
+        size = self._shape.size * dtype.itemsize
+        images, rest = divmod(len(body), size)
+        if rest or not images:
+            raise InvalidBody(
+                f"the body has {len(body)} bytes and, as {HEADER_LENGTH} is 0, no JSON; an image is {size} "
+                "bytes of FP32"
+            )
+        return self._channels_last(np.frombuffer(body, dtype))
+
+    def _split(self, body: bytes, header_length: str | None) -> tuple[dict[str, Any], bytes]:
+        """Return a message's JSON object and the binary data behind it."""
+        length = len(body)
+        if header_length is not None:
+            # An integer of thousands of characters is not one that Python converts.
+            is_number = header_length.isascii() and header_length.isdigit() and len(header_length) < 20
+            if not is_number or int(header_length) > len(body):
+                raise InvalidBody(
+                    f"{HEADER_LENGTH} is {header_length[:20]!r}; the body has {len(body)} bytes"
+                )
+            length = int(header_length)
+        message = json_errors.parse(body[:length], self._shape, self._max_images)
+        if not isinstance(message, dict):
+            raise InvalidBody("the body is not a JSON object; an inference request has inputs")
+        return message, body[length:]
+
+    def _images(self, message: dict[str, Any], data: bytes) -> Image:
+        """Return the images, shape (N, size), in the one input of a request."""
+        inputs = message.get("inputs")
+        if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
+            raise InvalidBody(
+                f"the model takes one input, {INPUT_NAME!r}: inputs must be a list of one object"
+            )
+        tensor = inputs[0]
+        if tensor.get("name") != INPUT_NAME:
+            raise InvalidBody(
+                f"the input is called {str(tensor.get('name'))[:40]!r}; the model takes {INPUT_NAME!r}"
+            )
+        datatype = tensor.get("datatype")
+        shape: Any = tensor.get("shape")
+        if not isinstance(datatype, str) or datatype not in DATATYPES:
+            raise InvalidBody(
+                f"the input's datatype is {str(datatype)[:20]}; expected {', '.join(DATATYPES)}"
+            )
+        if not self._is_shape(shape):
+            known = [f"[N, {', '.join(map(str, sides))}]" for sides in reversed(self.shapes)]
+            raise InvalidBody(
+                f"the input's shape is {str(shape)[:40]}; expected {', '.join(known[:-1])} or {known[-1]}"
+            )
+        parameters = _parameters(tensor)
+        if "shared_memory_region" in parameters:
+            raise InvalidBody("there is no shared memory extension; send the input's data in the request")
+        size = parameters.get("binary_data_size")
+        if size is not None:
+            pixels = _read_binary(data, size, DATATYPES[datatype], shape, self._shape)
+        elif data:
+            raise InvalidBody(f"{len(data)} bytes follow the JSON, but the input has no binary_data_size")
         else:
-            outputs.append({**output, "data": tensor.reshape(-1)})
-    # All are by one model, except during a reload; then the first one's is given.
-    card = predictions[0].model
-    answer: dict[str, Any] = {"model_name": card.name, "model_version": card.version, "outputs": outputs}
-    if request.id is not None:
-        answer["id"] = request.id
-    head = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
-    if not chunks:
-        return Response(head, media_type="application/json")
-    return Response(
-        b"".join((head, *chunks)),
-        media_type="application/octet-stream",
-        headers={HEADER_LENGTH: str(len(head))},
-    )
+            pixels = _read_numbers(tensor.get("data"), datatype, shape, self._shape)
+        pixels = as_float32(pixels)
+        if datatype == "UINT8":
+            pixels = pixels / np.float32(255)
+        return self._channels_last(pixels)
+
+    def _channels_last(self, pixels: Image) -> Image:
+        """Return images, shape (N, size), from the protocol's order, in which the channel comes first."""
+        shape = self._shape
+        if shape.channels == 1:
+            return pixels.reshape(-1, shape.size)
+        planes = pixels.reshape(-1, shape.channels, shape.height, shape.width)
+        return planes.transpose(0, 2, 3, 1).reshape(-1, shape.size)
+
+    def _is_shape(self, shape: Any) -> bool:
+        if not isinstance(shape, list) or not all(type(side) is int for side in shape):
+            return False
+        return tuple(shape[1:]) in self.shapes and shape[0] >= 1
+
+    def _wanted(self, message: dict[str, Any]) -> dict[str, bool]:
+        """Return the names of the outputs to send, and whether each goes as binary data."""
+        binary = _flag(message, "binary_data_output")
+        outputs = message.get("outputs") or [{"name": name} for name in self.outputs]
+        if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
+            raise InvalidBody("outputs is not a list of objects")
+        wanted = {}
+        for output in outputs:
+            name = output.get("name")
+            if not isinstance(name, str) or name not in self.outputs:
+                raise InvalidBody(
+                    f"there is no output {str(name)[:40]!r}; the model has {', '.join(self.outputs)}"
+                )
+            if "shared_memory_region" in _parameters(output):
+                raise InvalidBody(f"there is no shared memory extension; {name} comes in the response")
+            if "classification" in _parameters(output):
+                raise InvalidBody(
+                    f"{name} is asked for with classification (class_count), which is not offered; ask for "
+                    "probabilities, which has every class"
+                )
+            wanted[name] = _flag(output, "binary_data", default=binary)
+        return wanted
 
 
-def _read_raw(body: bytes) -> Image:
-    """Read a raw binary request, which has no JSON: the one input, as its metadata describe it."""
-    images, rest = divmod(len(body), PIXELS * DATATYPES["FP32"].itemsize)
-    if rest or not images:
-        size = PIXELS * DATATYPES["FP32"].itemsize
-        raise InvalidBody(
-            f"the body has {len(body)} bytes and, as {HEADER_LENGTH} is 0, no JSON; an image is {size} bytes "
-            f"of FP32"
-        )
-    return np.frombuffer(body, DATATYPES["FP32"]).reshape(images, PIXELS)
+def _to_bytes(tensor: Tensor) -> bytes:
+    """Return a tensor's elements; each text with its length before it, as BYTES have it."""
+    if tensor.dtype != object:
+        return tensor.tobytes()
+    texts = [text.encode() for text in tensor]
+    return b"".join(struct.pack("<I", len(text)) + text for text in texts)
 
 
-def _split(body: bytes, header_length: str | None, max_images: int) -> tuple[dict[str, Any], bytes]:
-    """Return a message's JSON object and the binary data behind it."""
-    length = len(body)
-    if header_length is not None:
-        # An integer of thousands of digits is not one that Python converts.
-        is_number = header_length.isascii() and header_length.isdigit() and len(header_length) < 20
-        if not is_number or int(header_length) > len(body):
-            raise InvalidBody(f"{HEADER_LENGTH} is {header_length[:20]!r}; the body has {len(body)} bytes")
-        length = int(header_length)
-    message = json_errors.parse(body[:length], max_images)
-    if not isinstance(message, dict):
-        raise InvalidBody("the body is not a JSON object; an inference request has inputs")
-    return message, body[length:]
-
-
-def _images(message: dict[str, Any], data: bytes) -> Image:
-    """Return the images, shape (N, 784), in the one input of a request."""
-    inputs = message.get("inputs")
-    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        raise InvalidBody(f"the model takes one input, {INPUT_NAME!r}: inputs must be a list of one object")
-    tensor = inputs[0]
-    if tensor.get("name") != INPUT_NAME:
-        raise InvalidBody(
-            f"the input is called {str(tensor.get('name'))[:40]!r}; the model takes {INPUT_NAME!r}"
-        )
-    datatype = tensor.get("datatype")
-    shape: Any = tensor.get("shape")
-    if not isinstance(datatype, str) or datatype not in DATATYPES:
-        raise InvalidBody(f"the input's datatype is {str(datatype)[:20]}; expected {', '.join(DATATYPES)}")
-    if not _is_shape(shape):
-        raise InvalidBody(
-            f"the input's shape is {str(shape)[:40]}; expected [N, 1, {SIDE}, {SIDE}], [N, {SIDE}, {SIDE}] "
-            f"or [N, {PIXELS}]"
-        )
-    parameters = _parameters(tensor)
-    if "shared_memory_region" in parameters:
-        raise InvalidBody("there is no shared memory extension; send the input's data in the request")
-    size = parameters.get("binary_data_size")
-    if size is not None:
-        pixels = _read_binary(data, size, DATATYPES[datatype], shape)
-    elif data:
-        raise InvalidBody(f"{len(data)} bytes follow the JSON, but the input has no binary_data_size")
-    else:
-        pixels = _read_numbers(tensor.get("data"), datatype, shape)
-    pixels = as_float32(pixels)
-    if datatype == "UINT8":
-        pixels = pixels / np.float32(255)
-    return pixels.reshape(-1, PIXELS)
-
-
-def _read_binary(data: bytes, size: Any, dtype: np.dtype[Any], shape: list[int]) -> NDArray[Any]:
+def _read_binary(
+    data: bytes, size: Any, dtype: np.dtype[Any], shape: list[int], image: Shape
+) -> NDArray[Any]:
     if type(size) is not int or size != len(data):
         raise InvalidBody(f"binary_data_size is {str(size)[:20]}; {len(data)} bytes follow the JSON")
     if size % dtype.itemsize:
         raise InvalidBody(f"binary_data_size is {size}; an element has {dtype.itemsize} bytes")
-    _check_count(size // dtype.itemsize, shape)
+    _check_count(size // dtype.itemsize, shape, image)
     return np.frombuffer(data, dtype)
 
 
-def _read_numbers(data: Any, datatype: str, shape: list[int]) -> NDArray[np.float64]:
+def _read_numbers(data: Any, datatype: str, shape: list[int], image: Shape) -> NDArray[np.float64]:
     """Return the elements of a list, flat or nested; their types are known before NumPy sees them."""
     if not isinstance(data, list):
         raise InvalidBody("the input has no data: expected a list of numbers, flat or nested")
@@ -190,7 +253,7 @@ def _read_numbers(data: Any, datatype: str, shape: list[int]) -> NDArray[np.floa
         if any(not isinstance(row, list) or len(row) != len(data[0]) for row in data):
             raise InvalidBody("the input's data is not an even tensor: its rows differ in length")
         data = list(itertools.chain.from_iterable(data))
-    _check_count(len(data), shape)
+    _check_count(len(data), shape, image)
     # bool is a subclass of int, but true is not a number in JSON: the types are compared, not their ancestry.
     types = {int} if datatype == "UINT8" else {int, float}
     if not types.issuperset(map(type, data)):
@@ -200,38 +263,10 @@ def _read_numbers(data: Any, datatype: str, shape: list[int]) -> NDArray[np.floa
     return json_errors.as_doubles(data)
 
 
-def _check_count(found: int, shape: list[int]) -> None:
-    expected = shape[0] * PIXELS
+def _check_count(found: int, shape: list[int], image: Shape) -> None:
+    expected = shape[0] * image.size
     if found != expected:
         raise InvalidBody(f"the input has {found} elements; its shape {shape} has {expected}")
-
-
-def _outputs(message: dict[str, Any]) -> dict[str, bool]:
-    """Return the names of the outputs to send, and whether each goes as binary data."""
-    binary = _flag(message, "binary_data_output")
-    outputs = message.get("outputs") or [{"name": name} for name in OUTPUTS]
-    if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
-        raise InvalidBody("outputs is not a list of objects")
-    wanted = {}
-    for output in outputs:
-        name = output.get("name")
-        if not isinstance(name, str) or name not in OUTPUTS:
-            raise InvalidBody(f"there is no output {str(name)[:40]!r}; the model has {', '.join(OUTPUTS)}")
-        if "shared_memory_region" in _parameters(output):
-            raise InvalidBody(f"there is no shared memory extension; {name} comes in the response")
-        if "classification" in _parameters(output):
-            raise InvalidBody(
-                f"{name} is asked for with classification (class_count), which is not offered; ask for "
-                "probabilities, which has every class"
-            )
-        wanted[name] = _flag(output, "binary_data", default=binary)
-    return wanted
-
-
-def _is_shape(shape: Any) -> bool:
-    if not isinstance(shape, list) or not all(type(side) is int for side in shape):
-        return False
-    return tuple(shape[1:]) in SHAPES and shape[0] >= 1
 
 
 def _parameters(holder: dict[str, Any]) -> dict[str, Any]:

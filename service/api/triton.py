@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service.api import predict, tensors
+from service.api import predict
 from service.api.body import read_body
 from service.api.open_inference import INFER_PATHS, MODEL_PATHS, find_card
 from service.api.state import Service, service_of
@@ -52,15 +52,15 @@ def triton_routes() -> list[Route]:
 
 async def model_config(request: Request) -> Response:
     """``GET /v2/models/{name}/config``: the model in the words of Triton's ``config.pbtxt``."""
-    card = find_card(request.scope)
+    card, service = find_card(request.scope), service_of(request.scope)
     return JSONResponse(
         {
             "name": card.name,
             "platform": "pytorch_libtorch",
             "backend": "pytorch",
-            "max_batch_size": service_of(request.scope).max_images,
-            "input": [_configured(tensors.INPUT)],
-            "output": [_configured(output.metadata) for output in tensors.OUTPUTS.values()],
+            "max_batch_size": service.max_images,
+            "input": [_configured(service.tensors.input)],
+            "output": [_configured(output.metadata) for output in service.tensors.outputs.values()],
             "dynamic_batching": {},
         }
     )
@@ -70,7 +70,7 @@ async def repository_index(request: Request) -> Response:
     """``POST /v2/repository/index``: the one model, and whether it is ready."""
     service = service_of(request.scope)
     body = await read_body(request.receive, MAX_INDEX_BYTES)
-    message = json_errors.parse(body, max_images=0) if body.strip() else {}
+    message = json_errors.parse(body, service.card.shape, max_images=0) if body.strip() else {}
     ready = message.get("ready") if isinstance(message, dict) else ""
     if not isinstance(ready, bool | None):
         raise InvalidBody('the body is not an object such as {"ready": true}')

@@ -26,7 +26,7 @@ from service.inference.batching import BatchModel, batch_sizes, plan_batches
 from service.inference.model_thread import ModelThread
 from service.inference.pending import Abandoned, PendingImage, Reply
 from service.inference.prediction import Prediction, predictions
-from service.inputs.image import PIXELS, Image, in_range
+from service.inputs.image import Image, in_range
 from service.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Batcher:
         self._max_queue_size = max_queue_size
         self._queue_timeout_seconds = queue_timeout_seconds
         self._plan = plan_batches(batch_sizes(max_batch_size))
-        self._buffer = np.zeros((max_batch_size, PIXELS), np.float32)
+        self._buffer = np.zeros((max_batch_size, model.card.shape.size), np.float32)
         self._waiting: deque[PendingImage] = deque()
         self._reserved = 0
         self._running: _Batch | None = None
@@ -148,7 +148,7 @@ class Batcher:
         return reply
 
     def enqueue(self, image: Image, reply: Reply, abandoned: Abandoned | None = None) -> None:
-        """Queue an image, shape (784,), for this reply to get its prediction.
+        """Queue an image, flat, for this reply to get its prediction.
 
         ``abandoned`` is awaited if the image has to wait for long; when it returns, the client has gone and
         the place in the queue is free again.
@@ -173,7 +173,7 @@ class Batcher:
     def submit_all(
         self, images: Image, *, abandoned: Abandoned | None = None
     ) -> asyncio.Future[list[Prediction]]:
-        """Queue images, shape (N, 784), N at least 1, or none of them; resolves to their predictions.
+        """Queue images, shape (N, size), N at least 1, or none of them; resolves to their predictions.
 
         They share batches with those of other requests. ``abandoned`` and the errors are those of ``submit``.
 
@@ -250,11 +250,11 @@ class Batcher:
 
     def _conclude(self, batch: _Batch, answers: list[tuple[int, Prediction]], seconds: float) -> None:
         """Count a batch, then give the model the next one."""
-        mean_pixels: list[float] = (np.add.reduce(batch.images, axis=1) / PIXELS).tolist()
+        mean_pixels: list[float] = (np.add.reduce(batch.images, axis=1) / batch.images.shape[1]).tolist()
         self._running = None
         try:
             self._metrics.batch(
-                digits=[answer.digit for _, answer in answers],
+                labels=[answer.label for _, answer in answers],
                 confidences=[answer.confidence for _, answer in answers],
                 mean_pixels=[mean_pixels[place] for place, _ in answers],
                 waits=[batch.started - request.arrived for request in batch.requests],

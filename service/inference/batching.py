@@ -18,7 +18,7 @@ class BatchModel(Protocol):
     card: Card
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return logits, shape (N, 10), for images of shape (N, 784)."""
+        """Return logits, shape (N, C), for images of shape (N, size)."""
 
     def warm_up(self) -> Iterator[None]:
         """Run every batch size until it runs at full speed, a few milliseconds a step."""

@@ -1,4 +1,8 @@
-"""The model card, ``model.json`` in a weights file: what a model says of itself."""
+"""The model card, ``model.json`` in a weights file: what a model takes and gives.
+
+Nothing else in the service knows its shape, its classes or how a picture becomes an input. Format 1, which
+says none of that, stands for a classifier of handwritten digits.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.errors import InvalidModel
+from service.inputs import digits
+from service.inputs.image import Shape
+from service.inputs.preprocessing import DIGIT, Preprocessing, read_preprocessing
 
 CARD = "model.json"
-FORMAT = 1
-CLASSES = 10
+FORMATS = (1, 2)
 MAX_NAME_LENGTH = 100
+MAX_SIDE = 4096
+MAX_CLASSES = 100_000
+RESERVED = ("confidence", "probabilities", "model", "top", "image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +30,22 @@ class Card:
     name: str
     version: str
     details: dict[str, Any]
+    shape: Shape = digits.SHAPE
+    classes: tuple[str | int, ...] = digits.CLASSES
+    target: str = digits.TARGET  # the answer's field for the class
+    pictures: Preprocessing = Preprocessing()
+
+    @property
+    def takes(self) -> tuple[Any, ...]:
+        """What clients have to know; a model that differs in it can't take another one's place."""
+        return (self.shape, self.classes, self.target, self.pictures)
 
 
 def read_card(text: bytes) -> Card:
     """Read a ``model.json``.
 
     Raises:
-        InvalidModel: it can't be read, has another format, or lacks a name or a version.
+        InvalidModel: it can't be read, has another format, or says something that can't be.
     """
     try:
         details = json.loads(text.decode())
@@ -35,15 +53,61 @@ def read_card(text: bytes) -> Card:
         raise InvalidModel(f"has a {CARD} that can't be read: {error}") from None
     if not isinstance(details, dict):
         raise InvalidModel(f"has a {CARD} that is no object")
-    if details.get("format", FORMAT) != FORMAT:
-        raise InvalidModel(f"has format {details['format']!r}; this service reads format {FORMAT}")
+    format_ = details.get("format", 1)
+    if format_ not in FORMATS:
+        raise InvalidModel(f"has format {format_!r}; this service reads formats 1 and 2")
     for key in ("name", "version"):
-        value = details.get(key)
         # Both go into every answer and into log lines, and become labels of a metric.
-        if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_LENGTH:
-            raise InvalidModel(
-                f"has a {CARD} without a {key}; it is a text of at most {MAX_NAME_LENGTH} characters"
-            )
-        if not value.isprintable():
-            raise InvalidModel(f"has a {CARD} whose {key} has a character that can't be printed: {value!a}")
-    return Card(details["name"], details["version"], details)
+        _check_text(details.get(key), key)
+    if format_ == 1:
+        return Card(details["name"], details["version"], details)
+    shape = _shape(details.get("input"))
+    target = details.get("target", "label")
+    _check_text(target, "target")
+    if target in RESERVED:
+        raise InvalidModel(f"has a {CARD} whose target is {target!r}, which is another field of the answer")
+    try:
+        pictures = read_preprocessing(details.get("pictures"), shape.height, shape.width)
+    except ValueError as error:
+        raise InvalidModel(f"has a {CARD} whose {error}") from None
+    if pictures.method == DIGIT and shape != digits.SHAPE:
+        raise InvalidModel(f"has a {CARD} with pictures of digits, {digits.SHAPE}, but its input is {shape}")
+    classes = _classes(details.get("classes"))
+    return Card(details["name"], details["version"], details, shape, classes, target, pictures)
+
+
+def _check_text(value: Any, key: str) -> None:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_LENGTH:
+        raise InvalidModel(
+            f"has a {CARD} without a {key}; it is a text of at most {MAX_NAME_LENGTH} characters"
+        )
+    if not value.isprintable():
+        raise InvalidModel(f"has a {CARD} whose {key} has a character that can't be printed: {value!a}")
+
+
+def _shape(value: Any) -> Shape:
+    keys = ("channels", "height", "width")
+    sides: list[Any] = [value.get(key) for key in keys] if isinstance(value, dict) else []
+    if not sides or not all(type(side) is int and 0 < side <= MAX_SIDE for side in sides):
+        raise InvalidModel(
+            f'has a {CARD} whose input is not such as {{"channels": 3, "height": 224, "width": 224}}'
+        )
+    if sides[0] not in (1, 3):
+        raise InvalidModel(f"has a {CARD} whose input has {sides[0]} channels; expected 1 or 3")
+    return Shape(*sides)
+
+
+def _classes(value: Any) -> tuple[str | int, ...]:
+    if not isinstance(value, list) or not 2 <= len(value) <= MAX_CLASSES:
+        raise InvalidModel(f"has a {CARD} without classes; they are a list of at least two names or numbers")
+    kinds = set(map(type, value))
+    if kinds not in ({str}, {int}):
+        raise InvalidModel(f"has a {CARD} whose classes are not all texts, or all whole numbers")
+    if len(set(value)) != len(value):
+        raise InvalidModel(f"has a {CARD} with a class that is there twice")
+    for each in value:
+        if isinstance(each, str):
+            _check_text(each, "class")
+        elif not -(2**63) <= each < 2**63:
+            raise InvalidModel(f"has a {CARD} with a class of more than 64 bits")
+    return tuple(value)

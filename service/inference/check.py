@@ -43,7 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = Settings.from_env(os.environ)
         sizes = sorted({*batch_sizes(settings.max_batch_size), *TIMED_BATCH_SIZES})
-        load = partial(load_model, options.file, batch_sizes=sizes, sha256=options.sha256)
+        load = partial(
+            load_model,
+            options.file,
+            batch_sizes=sizes,
+            sha256=options.sha256,
+            max_bytes=settings.max_model_bytes,
+        )
         model = asyncio.run(LoadThread(settings.load_timeout_seconds).run(load))
     except (InvalidModel, InvalidSetting) as error:
         print(error, file=sys.stderr)

@@ -7,13 +7,13 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import InvalidModel
-from service.inference.card import CLASSES
-from service.inputs.image import PIXELS, SIDE
+from service.inference.card import Card
 
 GOLDEN = "golden.npz"
 # Between CPUs, kernels differ in the order of their sums; the same weights agree far closer than this.
@@ -23,10 +23,10 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # what readin
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Images, shape (K, 784), float32 in 0..1; their classes, (K,); and their logits, (K, 10)."""
+    """Images, shape (K, size), float32 in 0..1; the places of their classes, (K,); their logits, (K, C)."""
 
     images: NDArray[np.float32]
-    labels: NDArray[np.uint8]
+    labels: NDArray[np.integer[Any]]
     logits: NDArray[np.float32]
 
     def batches(self, size: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
@@ -51,8 +51,8 @@ def compare(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     return worst
 
 
-def read_golden(data: bytes) -> Golden:
-    """Read a ``golden.npz``, without unpickling anything.
+def read_golden(data: bytes, card: Card) -> Golden:
+    """Read a ``golden.npz`` of a model with this card, without unpickling anything.
 
     Raises:
         InvalidModel: it can't be read, has arrays of other types or shapes, or no case.
@@ -62,14 +62,15 @@ def read_golden(data: bytes) -> Golden:
             images, labels, logits = (np.asarray(cases[name]) for name in ("images", "labels", "logits"))
     except (*DAMAGE, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
         raise InvalidModel(f"has a {GOLDEN} that can't be read: {error}") from None
+    labels_type = "uint8" if card.details.get("format", 1) == 1 else "int64"
     for name, array, dtype, shape in (
-        ("images", images, "uint8", (*images.shape[:1], SIDE, SIDE)),
-        ("labels", labels, "uint8", images.shape[:1]),
-        ("logits", logits, "float32", (*images.shape[:1], CLASSES)),
+        ("images", images, "uint8", (*images.shape[:1], *card.shape.sides)),
+        ("labels", labels, labels_type, images.shape[:1]),
+        ("logits", logits, "float32", (*images.shape[:1], len(card.classes))),
     ):
         if array.dtype != dtype or array.shape != shape:
             found = f"{array.dtype} {list(array.shape)}"
             raise InvalidModel(f"has golden {name} {found}; expected {dtype} {list(shape)}")
     if not len(images):
         raise InvalidModel("has no golden cases; nothing would prove that the model computes what it should")
-    return Golden(images.reshape(-1, PIXELS).astype(np.float32) / np.float32(255), labels, logits)
+    return Golden(images.reshape(-1, card.shape.size).astype(np.float32) / np.float32(255), labels, logits)

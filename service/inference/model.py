@@ -1,6 +1,7 @@
 """The model: TorchScript out of a weights file, held to its golden cases, run in batches.
 
-The module inside takes float32 images [N, 1, 28, 28] with pixels in 0..1 and gives float32 logits [N, 10].
+The module inside takes float32 images [N, channels, height, width] with pixels in 0..1, and gives float32
+logits, one for each class.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from service.errors import InvalidModel
-from service.inference.card import CLASSES
-from service.inference.golden import Golden, compare
-from service.inference.weights import Weights, read_weights
-from service.inputs.image import SIDE
+from service.inference.card import Card
+from service.inference.golden import compare
+from service.inference.weights import MAX_FILE_BYTES, Weights, read_weights
+from service.inputs.image import Shape
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +41,11 @@ class Model:
         self._batch_sizes = batch_sizes
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return logits, shape (N, 10), for images of shape (N, 784).
+        """Return logits, shape (N, C), for images of shape (N, size).
 
         N is one of the batch sizes that the model was loaded for; call it under ``torch.inference_mode()``.
         """
-        logits: NDArray[np.float32] = self._forward(_as_tensor(images)).numpy()
+        logits: NDArray[np.float32] = self._forward(images_as_tensor(images, self.card.shape)).numpy()
         return logits
 
     def warm_up(self) -> Iterator[None]:
@@ -59,11 +60,17 @@ class Model:
         for size in self._batch_sizes:
             images, logits = next(self.golden.batches(size))
             for _ in range(WARM_UP_CALLS):
-                compare(_run(self._module, images), logits)
+                compare(_run(self._module, images, self.card), logits)
                 yield
 
 
-def load_model(path: Path, *, batch_sizes: Sequence[int] = (1,), sha256: str = "") -> Model:
+def load_model(
+    path: Path,
+    *,
+    batch_sizes: Sequence[int] = (1,),
+    sha256: str = "",
+    max_bytes: int = MAX_FILE_BYTES,
+) -> Model:
     """Load a weights file for the batch sizes that will be run, replaying its golden cases at each.
 
     ``sha256`` is the digest that the file must have, in hexadecimal, or empty.
@@ -71,10 +78,10 @@ def load_model(path: Path, *, batch_sizes: Sequence[int] = (1,), sha256: str = "
     Raises:
         InvalidModel: it is not fit to serve; the message names the file and says why.
     """
-    weights = read_weights(path, sha256=sha256)
+    weights = read_weights(path, sha256=sha256, max_bytes=max_bytes)
     try:
         module = _load_module(weights.data)
-        _prove(module, weights.golden, batch_sizes)
+        _prove(module, weights, batch_sizes)
     except InvalidModel as error:
         raise InvalidModel(f"{path} {error}") from None
     return Model(weights, module, batch_sizes)
@@ -92,7 +99,7 @@ def configure_torch(num_threads: int) -> None:
         logger.info("oneDNN graph fusion is not available: %s", error)
 
 
-def _prove(module: torch.jit.ScriptModule, golden: Golden, batch_sizes: Sequence[int]) -> None:
+def _prove(module: torch.jit.ScriptModule, weights: Weights, batch_sizes: Sequence[int]) -> None:
     """Have the module give the golden logits in batches of each size.
 
     The profiling executor observes the first calls of each shape and compiles in the next ones: the rounds
@@ -101,8 +108,8 @@ def _prove(module: torch.jit.ScriptModule, golden: Golden, batch_sizes: Sequence
     with torch.inference_mode():
         for size in batch_sizes:
             for _ in range(WARM_UP_CALLS):
-                for images, logits in golden.batches(size):
-                    compare(_run(module, images), logits)
+                for images, logits in weights.golden.batches(size):
+                    compare(_run(module, images, weights.card), logits)
 
 
 def _load_module(data: bytes) -> torch.jit.ScriptModule:
@@ -118,22 +125,27 @@ def _load_module(data: bytes) -> torch.jit.ScriptModule:
     return module.eval()
 
 
-def _run(module: torch.jit.ScriptModule, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the logits of images, shape (N, 784), having checked that they are of the right form."""
-    tensor = _as_tensor(images)
+def _run(module: torch.jit.ScriptModule, images: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
+    """Return the logits of images, shape (N, size), having checked that they are of the right form."""
+    tensor = images_as_tensor(images, card.shape)
+    classes = len(card.classes)
     try:
         logits = module(tensor)
     except Exception as error:  # torch.jit.Error is one; a module can raise whatever its author chose
         reason = (str(error).strip() or repr(error)).splitlines()[-1].removeprefix("RuntimeError: ")
         raise InvalidModel(f"does not take float32 {list(tensor.shape)}: {reason}") from None
     if not isinstance(logits, torch.Tensor):
-        raise InvalidModel(f"gives a {type(logits).__name__}; expected a tensor, float32 [N, {CLASSES}]")
-    if logits.shape != (len(images), CLASSES) or logits.dtype != torch.float32:
+        raise InvalidModel(f"gives a {type(logits).__name__}; expected a tensor, float32 [N, {classes}]")
+    if logits.shape != (len(images), classes) or logits.dtype != torch.float32:
         found = f"{str(logits.dtype).removeprefix('torch.')} {list(logits.shape)}"
-        raise InvalidModel(f"gives {found}; expected float32 [{len(images)}, {CLASSES}]")
+        raise InvalidModel(f"gives {found}; expected float32 [{len(images)}, {classes}]")
     result: NDArray[np.float32] = logits.numpy()
     return result
 
 
-def _as_tensor(images: NDArray[np.float32]) -> torch.Tensor:
-    return torch.from_numpy(images).view(-1, 1, SIDE, SIDE)
+def images_as_tensor(images: NDArray[np.float32], shape: Shape) -> torch.Tensor:
+    """Return images, shape (N, size), as a module takes them, without a copy: channels last in memory."""
+    tensor = torch.from_numpy(images)
+    if shape.channels == 1:
+        return tensor.view(-1, 1, shape.height, shape.width)
+    return tensor.view(-1, shape.height, shape.width, shape.channels).permute(0, 3, 1, 2)

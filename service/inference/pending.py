@@ -30,7 +30,7 @@ class Reply(Protocol):
 
 @dataclass(slots=True, eq=False)
 class PendingImage:
-    """An image, shape (784,), from its arrival to its prediction."""
+    """An image, flat, from its arrival to its prediction."""
 
     image: Image
     reply: Reply

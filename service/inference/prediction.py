@@ -12,24 +12,34 @@ from service.inference.card import Card
 
 
 class Prediction(NamedTuple):
-    """One image's answer: the likeliest class, its probability, and all of them, shape (10,)."""
+    """One image's answer: the place of the likeliest class, its probability, and all of them, shape (C,)."""
 
-    digit: int
+    place: int
     confidence: float
     probabilities: NDArray[np.float32]
     model: Card
 
+    @property
+    def label(self) -> str | int:
+        """The name or number of the class."""
+        return self.model.classes[self.place]
+
+    def likeliest(self, count: int) -> list[tuple[str | int, float]]:
+        """Return the likeliest classes and their probabilities, the likeliest first."""
+        places = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [(self.model.classes[place], float(self.probabilities[place])) for place in places]
+
 
 def predictions(logits: NDArray[np.float32], card: Card) -> list[Prediction]:
-    """Return a prediction for each row of logits, shape (N, 10)."""
+    """Return a prediction for each row of logits, shape (N, C)."""
     probabilities = softmax(logits)
-    digits: list[int] = probabilities.argmax(axis=1).tolist()
+    places: list[int] = probabilities.argmax(axis=1).tolist()
     confidences: list[float] = np.maximum.reduce(probabilities, axis=1).tolist()
-    return list(map(Prediction, digits, confidences, probabilities, itertools.repeat(card)))
+    return list(map(Prediction, places, confidences, probabilities, itertools.repeat(card)))
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the probabilities of logits, shape (N, 10): exponentials that add up to 1 in each row."""
+    """Return the probabilities of logits, shape (N, C): exponentials that add up to 1 in each row."""
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
     return probabilities

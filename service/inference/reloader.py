@@ -65,7 +65,7 @@ class Reloader:
         self._wake = asyncio.Event()
         self._requested = False
         self._tasks: list[asyncio.Task[None]] = []
-        metrics.serving(model.card.name, model.card.version)
+        metrics.serving(model.card.name, model.card.version, model.card.target, model.card.classes)
         for result in ("success", "failure"):
             metrics.reloads.labels(result)  # a counter that starts at 0 shows its first increase
 
@@ -96,7 +96,7 @@ class Reloader:
             signature = await self._thread.run(self._signature)
             if signature == self._seen and not requested:
                 return
-            content = await self._thread.run(lambda: file_sha256(self._path))
+            content = await self._thread.run(lambda: file_sha256(self._path, self._settings.max_model_bytes))
             self._seen = signature
             if content == self._model.sha256:
                 self._refused = ""
@@ -134,13 +134,22 @@ class Reloader:
         settings = self._settings
         sizes = batch_sizes(settings.max_batch_size)
         model = await self._thread.run(
-            lambda: load_model(self._path, batch_sizes=sizes, sha256=settings.model_sha256)
+            lambda: load_model(
+                self._path,
+                batch_sizes=sizes,
+                sha256=settings.model_sha256,
+                max_bytes=settings.max_model_bytes,
+            )
         )
+        if model.card.takes != self._model.card.takes:
+            raise InvalidModel(
+                f"{self._path} takes or gives something else than what is served; restart to serve it"
+            )
         self._rehearse(model)
         await self._batcher.warm_up(model)
         self._batcher.model = model
         before, self._model, self._refused = self._name, model, ""
-        self._metrics.serving(model.card.name, model.card.version)
+        self._metrics.serving(model.card.name, model.card.version, model.card.target, model.card.classes)
         self._metrics.reloads.labels("success").inc()
         logger.info("serving %s from %s, after %s", self._name, self._path, before)
 

@@ -21,7 +21,7 @@ from service.files import read_file
 from service.inference.card import CARD, Card, read_card
 from service.inference.golden import DAMAGE, GOLDEN, Golden, read_golden
 
-MAX_FILE_BYTES = MAX_UNPACKED_BYTES = 16 << 20
+MAX_FILE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Weights:
     golden: Golden
 
 
-def read_weights(path: Path, *, sha256: str = "") -> Weights:
+def read_weights(path: Path, *, sha256: str = "", max_bytes: int = MAX_FILE_BYTES) -> Weights:
     """Read a weights file; ``sha256`` is the digest that it must have, in hexadecimal, or empty.
 
     Raises:
@@ -42,44 +42,45 @@ def read_weights(path: Path, *, sha256: str = "") -> Weights:
             or lacks its card or its golden cases; the message names the file.
     """
     try:
-        data = _read(path)
+        data = _read(path, max_bytes)
         digest = hashlib.sha256(data).hexdigest()
         if sha256 and digest != sha256.lower():
             raise InvalidModel(f"has SHA-256 {digest}, but {sha256.lower()} is pinned")
-        extra = _extra_files(data)
-        return Weights(data, digest, read_card(extra[CARD]), _golden(extra[GOLDEN]))
+        extra = _extra_files(data, max_bytes)
+        card = read_card(extra[CARD])
+        return Weights(data, digest, card, _golden(extra[GOLDEN], card, max_bytes))
     except InvalidModel as error:
         raise InvalidModel(f"{path} {error}") from None
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
     """Return the SHA-256 of a weights file in hexadecimal.
 
     Raises:
         InvalidModel: it can't be read, or is too large.
     """
     try:
-        return hashlib.sha256(_read(path)).hexdigest()
+        return hashlib.sha256(_read(path, max_bytes)).hexdigest()
     except InvalidModel as error:
         raise InvalidModel(f"{path} {error}") from None
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, max_bytes: int) -> bytes:
     try:
-        data = read_file(path, MAX_FILE_BYTES)
+        data = read_file(path, max_bytes)
     except OSError as error:
         raise InvalidModel(f"can't be read: {error.strerror}; set MODEL_PATH to a weights file") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise InvalidModel(f"is larger than {MAX_FILE_BYTES} bytes, the most that a weights file may have")
+    if len(data) > max_bytes:
+        raise InvalidModel(f"is larger than {max_bytes} bytes, the most that it may have (MAX_MODEL_BYTES)")
     return data
 
 
-def _extra_files(data: bytes) -> dict[str, bytes]:
-    with _open(data, "a TorchScript archive") as archive:
+def _extra_files(data: bytes, max_bytes: int) -> dict[str, bytes]:
+    with _open(data, "a TorchScript archive", max_bytes) as archive:
         members = {Path(info.filename).name: info for info in archive.infolist() if _is_extra(info)}
         for name in (CARD, GOLDEN):
             if name not in members:
-                raise InvalidModel(f"carries no {name}; `python -m training` writes it into the file")
+                raise InvalidModel(f"carries no {name}; `python -m training.package` adds it to a model")
         try:
             # PyTorch is built to skip the checksums.
             if damaged := archive.testzip():
@@ -93,15 +94,15 @@ def _is_extra(member: zipfile.ZipInfo) -> bool:
     return member.filename.endswith((f"/extra/{CARD}", f"/extra/{GOLDEN}"))
 
 
-def _golden(data: bytes) -> Golden:
+def _golden(data: bytes, card: Card, max_bytes: int) -> Golden:
     try:
-        _open(data, "an .npz file").close()
+        _open(data, "an .npz file", max_bytes).close()
     except InvalidModel as error:
         raise InvalidModel(f"has a {GOLDEN} that can't be read: {error}") from None
-    return read_golden(data)
+    return read_golden(data, card)
 
 
-def _open(data: bytes, kind: str) -> zipfile.ZipFile:
+def _open(data: bytes, kind: str, max_bytes: int) -> zipfile.ZipFile:
     """Open a ZIP file that claims to unpack to no more than the bound; readers stop at what it claims."""
     if not data.startswith(b"PK\x03\x04"):
         raise InvalidModel(f"is not {kind}")
@@ -114,6 +115,6 @@ def _open(data: bytes, kind: str) -> zipfile.ZipFile:
     if not members or min(info.header_offset for info in members) > 0:
         raise InvalidModel(f"is not {kind}, or it is cut short")
     unpacked = sum(info.file_size for info in members)
-    if unpacked > MAX_UNPACKED_BYTES:
-        raise InvalidModel(f"claims to unpack to {unpacked} bytes; the most is {MAX_UNPACKED_BYTES}")
+    if unpacked > max_bytes:
+        raise InvalidModel(f"claims to unpack to {unpacked} bytes; the most is {max_bytes} (MAX_MODEL_BYTES)")
     return archive

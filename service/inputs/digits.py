@@ -11,9 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import BlankPicture
-from service.inputs.image import SIDE
+from service.inputs.image import Shape
 
 Grey = NDArray[np.float32]  # shape (height, width), 0 black .. 1 white
+
+# What a model card of format 1, which says none of this, stands for.
+SIDE = 28
+SHAPE = Shape(channels=1, height=SIDE, width=SIDE)
+CLASSES = tuple(range(10))
+TARGET = "digit"
+
+EXAMPLE_CLASS, EXAMPLE_NAME = 7, "An image of a seven"
 
 BOX = 20
 # MNIST counts the middle of pixel 14 as its centre, so the centre of mass lies there: half a pixel off.
@@ -26,6 +34,21 @@ FAINTEST_PIXEL = 0.04
 EDGE = 0.25
 # The outermost share of the ink that may be dust: it does not move the box.
 DUST = 0.003
+
+
+def read_digit(grey: Grey, alpha: Grey | None) -> NDArray[np.float32]:
+    """Return the digit in a grey picture, which may be transparent, in the form of MNIST, shape (784,).
+
+    Raises:
+        BlankPicture: the picture has no ink.
+    """
+    if alpha is None:
+        return normalise(grey)
+    try:
+        return normalise(grey * alpha + (1 - alpha))
+    except BlankPicture:
+        # White ink on nothing: on black paper it shows.
+        return normalise(grey * alpha)
 
 
 def normalise(grey: Grey) -> NDArray[np.float32]:
@@ -118,3 +141,13 @@ def _paper(grey: Grey) -> Grey:
 def _frame(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the pixels along the border, shape (n,) or (n, channels)."""
     return np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
+
+
+def example() -> list[float]:
+    """Draw a seven, as simply as it can be done: a bar and a slanting stem."""
+    image = [0.0] * SHAPE.size
+    for y in range(5, 24):
+        middle = 18 - (y - 5) * 8 // 18
+        for x in range(9, 20) if y < 8 else range(middle - 1, middle + 2):
+            image[y * SIDE + x] = 1.0
+    return image

@@ -1,18 +1,40 @@
-"""What an image is: 28 x 28 pixels, row by row, each a number in 0..1, white ink on black."""
+"""What an image is: pixels by row, column and channel, each a number in 0..1."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import InvalidImage
 
-SIDE = 28
-PIXELS = SIDE * SIDE
-
 # Decoders return what they find at no cost (a JSON parser has doubles, a binary body float32); the batch
 # buffer is where everything becomes float32.
 Image = NDArray[np.float64] | NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How large a model's images are."""
+
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers an image has."""
+        return self.channels * self.height * self.width
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The lengths of an image's lists, from the outermost in; one channel has no list of its own."""
+        return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
+
+    def __str__(self) -> str:
+        """Return it as people write it: ``28 x 28``, ``224 x 224 x 3``."""
+        return " x ".join(map(str, self.sides))
 
 
 def in_range(images: Image) -> bool:
@@ -27,7 +49,7 @@ def as_float32(image: Image) -> NDArray[np.float32]:
 
 
 def check_pixels(image: Image, *, where: str = "image", pointer: str = "/image") -> None:
-    """Refuse an image, shape (784,), with a pixel that is not a number in 0..1 once it is a float32.
+    """Refuse a flat image with a pixel that is not a number in 0..1 once it is a float32.
 
     Raises:
         InvalidImage: names the first offending pixel and its value; ``where`` and ``pointer`` are what the

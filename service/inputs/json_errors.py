@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import InvalidBody, InvalidImage, TooManyImages
-from service.inputs.image import PIXELS, SIDE, Image, as_float32
+from service.inputs.image import Image, Shape, as_float32
 
 NUMBERS = {int, float}
 # Of each kind of mark, a document may have so many beside those of its images: names, shapes, parameters.
 SPARE_MARKS = 1000
 
 
-def read(body: bytes, max_images: int) -> Image:
-    """Return the pixels of ``{"image": …}``, shape (784,), or of ``{"images": […]}``, shape (N, 784).
+def read(body: bytes, shape: Shape, max_images: int) -> Image:
+    """Return the pixels of ``{"image": …}``, flat, or of ``{"images": […]}``, shape (N, size).
 
     Raises:
         InvalidBody, TooManyImages: what ``parse`` raises.
@@ -26,20 +26,20 @@ def read(body: bytes, max_images: int) -> Image:
     """
     if not body.strip():
         raise InvalidBody('the body is empty; expected {"image": [...]}')
-    document = parse(body, max_images)
+    document = parse(body, shape, max_images)
     if not isinstance(document, dict):
         raise InvalidImage(
             f'the body is {_describe(document)}; expected an object: {{"image": [...]}}', pointer=""
         )
     if "images" in document:
-        return _many(document)
+        return _many(document, shape)
     if "image" not in document:
         found = ", ".join(repr(key[:20]) for key in list(document)[:5]) or "no members"
         raise InvalidImage(f'no "image" in the body (found {found}); expected {{"image": [...]}}', pointer="")
-    return as_doubles(_flatten(document["image"], "image", "/image"))
+    return as_doubles(_flatten(document["image"], shape, "image", "/image"))
 
 
-def parse(body: bytes, max_images: int) -> Any:
+def parse(body: bytes, shape: Shape, max_images: int) -> Any:
     """Return the JSON document that a body holds (RFC 8259, in its strict reading; a BOM is ignored).
 
     Raises:
@@ -47,7 +47,7 @@ def parse(body: bytes, max_images: int) -> Any:
             or there are far too many objects.
         TooManyImages: there are more numbers or lists than ``max_images`` images have.
     """
-    _check_counts(body, max_images)
+    _check_counts(body, shape, max_images)
     try:
         return json.loads(
             body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
@@ -64,61 +64,67 @@ def parse(body: bytes, max_images: int) -> Any:
         raise InvalidBody(f"the body has a number that can't be read: {error}") from None
 
 
-def _check_counts(body: bytes, max_images: int) -> None:
+def _check_counts(body: bytes, shape: Shape, max_images: int) -> None:
     """Refuse a document that has more in it than images: parsing takes time for each value, not each byte."""
     for mark, name in ((b"{", "objects"), (b":", "members")):
         if (found := body.count(mark)) > SPARE_MARKS:
             raise InvalidBody(f"the body has {found} {name}; expected an object with a list of numbers")
-    for mark, each, name in ((b",", PIXELS, "values"), (b"[", SIDE + 2, "lists")):
+    lists = 2 + shape.height + math.prod(shape.sides[:-1])
+    for mark, each, name in ((b",", shape.size, "values"), (b"[", lists, "lists")):
         if (found := body.count(mark)) > each * max_images + SPARE_MARKS:
             raise TooManyImages(
-                f"the body has {found} {name}, more than {max_images} images of {SIDE} x {SIDE} numbers, "
+                f"the body has {found} {name}, more than {max_images} images of {shape} numbers, "
                 "which is the most in one request"
             )
 
 
-def _many(document: dict[str, Any]) -> Image:
+def _many(document: dict[str, Any], shape: Shape) -> Image:
     if "image" in document:
         raise InvalidImage('both "image" and "images" are in the body; send one of them', pointer="")
     images = document["images"]
     if not isinstance(images, list):
         raise InvalidImage(f"images is {_describe(images)}; expected a list of images", pointer="/images")
     # All are checked before the first is converted: an error costs no more than it takes to find it.
-    flat = [_flatten(image, f"images[{i}]", f"/images/{i}") for i, image in enumerate(images)]
-    return as_float32(as_doubles(flat).reshape(-1, PIXELS))
+    flat = [_flatten(image, shape, f"images[{i}]", f"/images/{i}") for i, image in enumerate(images)]
+    return as_float32(as_doubles(flat).reshape(-1, shape.size))
 
 
-def _flatten(image: Any, where: str, pointer: str) -> list[int | float]:
-    """Return the pixels of an image, which may be in rows, as one list of numbers."""
+def _flatten(image: Any, shape: Shape, where: str, pointer: str) -> list[int | float]:
+    """Return the pixels of an image, which may be nested as its shape is, as one list of numbers."""
     if not isinstance(image, list):
         raise InvalidImage(
-            f"{where} is {_describe(image)}; expected a list of {PIXELS} numbers", pointer=pointer
+            f"{where} is {_describe(image)}; expected a list of {shape.size} numbers", pointer=pointer
         )
     types = set(map(type, image))
     if list in types:
-        return _join_rows(image, where, pointer)
-    if len(image) != PIXELS:
+        pixels: list[int | float] = []
+        _join(image, shape.sides, where, pointer, pixels)
+        return pixels
+    if len(image) != shape.size:
+        order = "row by row" if shape.channels == 1 else "by row, column and channel"
         raise InvalidImage(
-            f"{where} has {len(image)} pixels; expected {PIXELS} ({SIDE} x {SIDE}, row by row)",
-            pointer=pointer,
+            f"{where} has {len(image)} pixels; expected {shape.size} ({shape}, {order})", pointer=pointer
         )
     _check_types(image, types, where, pointer)
     return image
 
 
-def _join_rows(image: list[Any], where: str, pointer: str) -> list[int | float]:
-    if len(image) != SIDE:
-        raise InvalidImage(f"{where} has {len(image)} rows; expected {SIDE}", pointer=pointer)
-    pixels: list[int | float] = []
-    for y, row in enumerate(image):
-        at, to = f"{where}[{y}]", f"{pointer}/{y}"
-        if not isinstance(row, list):
-            raise InvalidImage(f"{at} is {_describe(row)}; expected a row of {SIDE} numbers", pointer=to)
-        if len(row) != SIDE:
-            raise InvalidImage(f"{at} has {len(row)} pixels; expected {SIDE}", pointer=to)
-        _check_types(row, set(map(type, row)), at, to)
-        pixels += row
-    return pixels
+def _join(value: Any, sides: tuple[int, ...], where: str, pointer: str, pixels: list[int | float]) -> None:
+    """Append the numbers of nested lists."""
+    side, inner = sides[0], sides[1:]
+    if not isinstance(value, list):
+        raise InvalidImage(
+            f"{where} is {_describe(value)}; expected a row of {side} numbers", pointer=pointer
+        )
+    if len(value) != side:
+        what = "rows" if inner else "pixels"
+        raise InvalidImage(f"{where} has {len(value)} {what}; expected {side}", pointer=pointer)
+    if inner:
+        for i, each in enumerate(value):
+            _join(each, inner, f"{where}[{i}]", f"{pointer}/{i}", pixels)
+    else:
+        _check_types(value, set(map(type, value)), where, pointer)
+        pixels += value
 
 
 def _check_types(values: list[Any], types: set[type], where: str, pointer: str) -> None:

@@ -1,6 +1,6 @@
 """Pixels that are sent as numbers: JSON and raw bytes, each byte read once.
 
-One image is an array of shape (784,); the images of ``{"images": [...]}`` are one of shape (N, 784).
+One image is a flat array; the images of ``{"images": [...]}`` are one of shape (N, size).
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ import simdjson
 
 from service.errors import InvalidImage
 from service.inputs import json_errors
-from service.inputs.image import PIXELS, SIDE, Image, as_float32
+from service.inputs.image import Image, Shape, as_float32
 
 JSON = b"application/json"
 BINARY = b"application/octet-stream"
 
 
 class NumberReader:
-    """Reads JSON and raw bytes.
+    """Reads JSON and raw bytes as images of one shape.
 
     One parser serves every request, because simdjson reuses its memory: a reader belongs to one thread.
     A body with far more numbers than ``max_images`` images is refused unread.
     """
 
-    def __init__(self, max_images: int) -> None:
+    def __init__(self, shape: Shape, max_images: int) -> None:
+        self._shape = shape
+        self._size = shape.size
         self._max_images = max_images
         self._parser = simdjson.Parser()
 
@@ -42,11 +44,11 @@ class NumberReader:
 
     def read_plain(self, media_type: bytes, body: bytes) -> Image | None:
         """Return what ``read`` does if that takes no time worth speaking of; None otherwise."""
-        return _read_binary(body) if media_type == BINARY else self._read_plain(body)
+        return self._read_binary(body) if media_type == BINARY else self._read_plain(body)
 
     def read_exactly(self, body: bytes) -> Image:
         """Return what ``read`` does for JSON, in some ten times the time of ``read_plain``; in any thread."""
-        return json_errors.read(body, self._max_images)
+        return json_errors.read(body, self._shape, self._max_images)
 
     def _read_plain(self, body: bytes) -> Image | None:
         """Read ``{"image": …}`` or ``{"images": […]}`` at the speed of the parser; None for anything else.
@@ -59,10 +61,10 @@ class NumberReader:
             [name] = document.keys()
             value = document[name]  # not from items(), which would make Python lists of arrays
             if name == "image":
-                if _count_brackets(value) == body.count(b"["):
+                if self._count_brackets(value) == body.count(b"["):
                     return np.frombuffer(value.as_buffer(of_type="d"))
-            elif name == "images" and 1 + sum(map(_count_brackets, value)) == body.count(b"["):
-                return as_float32(np.frombuffer(value.as_buffer(of_type="d")).reshape(-1, PIXELS))
+            elif name == "images" and 1 + sum(map(self._count_brackets, value)) == body.count(b"["):
+                return as_float32(np.frombuffer(value.as_buffer(of_type="d")).reshape(-1, self._size))
         except (
             ValueError,
             TypeError,
@@ -73,26 +75,27 @@ class NumberReader:
             pass
         return None
 
+    def _count_brackets(self, image: Any) -> int:
+        """Return how many brackets an image opens that is flat, or nested as its shape is.
 
-def _count_brackets(image: Any) -> int:
-    """Return how many brackets an image opens that is flat or has rows.
+        Raises:
+            ValueError, TypeError: it is neither.
+        """
+        return 1 if len(image) == self._size else _count_nested(image, self._shape.sides)
 
-    Raises:
-        ValueError, TypeError: it is neither.
-    """
-    if len(image) == PIXELS:
-        return 1
-    if len(image) == SIDE and all(len(row) == SIDE for row in image):
-        return 1 + SIDE
-    raise ValueError
+    def _read_binary(self, body: bytes) -> Image:
+        if len(body) == self._size:
+            return np.frombuffer(body, np.uint8) / np.float32(255)
+        if len(body) == 4 * self._size:
+            return np.frombuffer(body, "<f4")
+        raise InvalidImage(
+            f"the body is {len(body)} bytes; expected {self._size} (uint8, 0..255) or {4 * self._size} "
+            "(little-endian float32, 0..1)"
+        )
 
 
-def _read_binary(body: bytes) -> Image:
-    if len(body) == PIXELS:
-        return np.frombuffer(body, np.uint8) / np.float32(255)
-    if len(body) == 4 * PIXELS:
-        return np.frombuffer(body, "<f4")
-    raise InvalidImage(
-        f"the body is {len(body)} bytes; expected {PIXELS} (uint8, 0..255) or {4 * PIXELS} "
-        "(little-endian float32, 0..1)"
-    )
+def _count_nested(value: Any, sides: tuple[int, ...]) -> int:
+    if len(value) != sides[0]:
+        raise ValueError
+    inner = sides[1:]
+    return 1 if not inner else 1 + sum(_count_nested(each, inner) for each in value)

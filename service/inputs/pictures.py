@@ -1,4 +1,4 @@
-"""Pictures to images: PNG, JPEG and WebP files, decoded within limits and brought into the form of MNIST.
+"""Pictures to images: PNG, JPEG and WebP files, decoded within limits and brought into a model's form.
 
 Pillow is imported by the first picture: a service that never gets one neither waits for it nor holds it.
 """
@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import (
-    BlankPicture,
     InvalidBody,
     OutOfMemory,
     PictureTooLarge,
     ServiceError,
 )
-from service.inputs.digits import Grey, normalise
+from service.inputs.digits import Grey, read_digit
+from service.inputs.fitting import fit
+from service.inputs.image import Shape
+from service.inputs.preprocessing import DIGIT, Preprocessing
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 MEDIA_TYPES = (b"image/png", b"image/jpeg", b"image/jpg", b"image/webp")
 FORMATS = ("PNG", "JPEG", "WEBP")
 
-# A digit needs no more; shrinking first makes all that follows fast, and smooths a photograph's noise.
+# A drawing needs no more; shrinking first makes all that follows fast, and smooths a photograph's noise.
 WORKING_SIDE = 320
 
 # An encoder writes some ten scans; each one costs a pass over the whole picture.
@@ -44,46 +47,43 @@ PNG = b"\x89PNG\r\n\x1a\n"
 # The chunks of a PNG file that its pixels need, and the one that says which way is up.
 CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
 
+SIZE = "size as stored"  # in Pillow's info: a JPEG is decoded to less
 ORIENTATION = 0x0112  # in EXIF
 # What a colour key in PNG's tRNS is to be multiplied by, to be of the scale that Pillow reads greys in.
 KEY_SCALES = {"1": 255, "L;2": 85, "L;4": 17}
 
 
-def read_picture(data: bytes, max_pixels: int) -> NDArray[np.float32]:
-    """Return the digit in a PNG, JPEG or WebP file, in the form of MNIST, shape (784,).
+def read_picture(data: bytes, max_pixels: int, shape: Shape, how: Preprocessing) -> NDArray[np.float32]:
+    """Return the flat image in a PNG, JPEG or WebP file, for a model that takes this shape.
 
     Raises:
         InvalidBody: the file is none of these, or damaged.
         PictureTooLarge: it has more pixels than ``max_pixels``, or more scans than an encoder writes;
             nothing of it was decoded.
-        BlankPicture: nothing in it stands out from its border.
+        BlankPicture: it is to have a digit, and nothing in it stands out from its border.
         OutOfMemory: there is no memory to decode it in.
     """
     try:
-        grey, alpha = _decode(data, max_pixels)
-        if alpha is None:
-            return normalise(grey)
-        try:
-            return normalise(grey * alpha + (1 - alpha))
-        except BlankPicture:
-            # White ink on nothing: on black paper it shows.
-            return normalise(grey * alpha)
+        if how.method == DIGIT:
+            with _readable(max_pixels):
+                grey, alpha = _grey_and_alpha(_open(data, max_pixels, "L", WORKING_SIDE))
+            return read_digit(grey, alpha)
+        with _readable(max_pixels):
+            # Twice as large as it will be: what a JPEG decoder leaves out then does not show.
+            side = 2 * max(how.resize_size, shape.height, shape.width)
+            picture = _open(data, max_pixels, "L" if shape.channels == 1 else "RGB", side)
+            return fit(_eight_bits(picture), picture.info[SIZE], shape, how)
     except (MemoryError, ImportError):  # the first picture needs room for Pillow, too
         raise OutOfMemory("there is not enough memory for this picture now; try again in a second") from None
 
 
-def _decode(data: bytes, max_pixels: int) -> tuple[Grey, Grey | None]:
-    """Return a picture's brightness and, if any of it is transparent, its opacity."""
+@contextlib.contextmanager
+def _readable(max_pixels: int) -> Iterator[None]:
+    """Say what is wrong with a picture, whatever Pillow calls it."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        picture = _upright(_load(without_metadata(data), max_pixels))
-        if picture.mode.startswith("I"):
-            return _decode_deep_grey(picture)
-        if picture.has_transparency_data:
-            picture = picture.convert("RGBA")
-            return _shrunk(picture.convert("L")), _shrunk(picture.getchannel("A"))
-        return _shrunk(picture.convert("L")), None
+        yield
     except (ServiceError, MemoryError, ImportError):
         raise
     except UnidentifiedImageError:
@@ -94,6 +94,33 @@ def _decode(data: bytes, max_pixels: int) -> tuple[Grey, Grey | None]:
         if "out of memory" in str(error):  # as some of them say it
             raise MemoryError from None
         raise InvalidBody(f"the picture can't be read: {error}") from None
+
+
+def _open(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
+    """Return a picture as it is to be seen; a JPEG may come in this mode, and no smaller than this side."""
+    return _upright(_load(without_metadata(data), max_pixels, mode, side))
+
+
+def _grey_and_alpha(picture: Picture) -> tuple[Grey, Grey | None]:
+    """Return a picture's brightness and, if any of it is transparent, its opacity."""
+    if picture.mode.startswith("I"):
+        return _decode_deep_grey(picture)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        return _shrunk(picture.convert("L")), _shrunk(picture.getchannel("A"))
+    return _shrunk(picture.convert("L")), None
+
+
+def _eight_bits(picture: Picture) -> Picture:
+    if not picture.mode.startswith("I"):
+        return picture
+    from PIL import Image
+
+    grey = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    key = picture.info.get("transparency")
+    if key is not None:
+        grey.putalpha(Image.fromarray(np.where(np.asarray(picture) == key, 0, 255).astype(np.uint8)))
+    return grey
 
 
 def without_metadata(data: bytes) -> bytes:
@@ -130,7 +157,7 @@ def _without_chunks(data: bytes) -> bytes:
     return b"".join(kept)
 
 
-def _load(data: bytes, max_pixels: int) -> Picture:
+def _load(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
     """Return the decoded picture, whose limits are checked before that.
 
     A JPEG file may lack its end marker. Its pixels are all there if they are the same whatever follows.
@@ -138,18 +165,18 @@ def _load(data: bytes, max_pixels: int) -> Picture:
     if data.startswith(JPEG) and (scans := data.count(SCAN)) > MAX_SCANS:
         raise PictureTooLarge(f"the picture is stored in {scans} scans; at most {MAX_SCANS} are read")
     try:
-        return _load_whole(data, max_pixels)
+        return _load_whole(data, max_pixels, mode, side)
     except OSError as error:
         if not data.startswith(JPEG) or "truncated" not in str(error):
             raise
         with contextlib.suppress(OSError):
-            one, other = (_load_whole(data + end, max_pixels) for end in ENDS)
+            one, other = (_load_whole(data + end, max_pixels, mode, side) for end in ENDS)
             if one.tobytes() == other.tobytes():
                 return one
         raise
 
 
-def _load_whole(data: bytes, max_pixels: int) -> Picture:
+def _load_whole(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
     from PIL import Image
 
     picture = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -157,7 +184,8 @@ def _load_whole(data: bytes, max_pixels: int) -> Picture:
     if width * height > max_pixels:
         raise PictureTooLarge(f"the picture is {width} x {height}; at most {max_pixels} pixels are read")
     # A JPEG file decodes to an eighth of its size, and to grey, for an eighth of the work.
-    picture.draft("L", (WORKING_SIDE, WORKING_SIDE))
+    picture.draft(mode, (side, side))
+    picture.info[SIZE] = (width, height)
     raw_mode = picture.tile[0].args if picture.tile else ""
     picture.load()
     key = picture.info.get("transparency")
@@ -185,19 +213,19 @@ def _upright(picture: Picture) -> Picture:
         turn = turns.get(picture.getexif().get(ORIENTATION))
     except Exception:  # whatever may be in there: pixels are read without it
         turn = None
-    return picture if turn is None else picture.transpose(turn)
+    if turn is None:
+        return picture
+    turned = picture.transpose(turn)
+    if turn in (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90):
+        turned.info[SIZE] = picture.info[SIZE][::-1]
+    return turned
 
 
 def _decode_deep_grey(picture: Picture) -> tuple[Grey, Grey | None]:
     """Decode a grey picture of 16 bits a pixel; Pillow's own conversion would clip at 255."""
-    from PIL import Image
-
-    levels = np.asarray(picture)
-    grey = _shrunk(Image.fromarray((levels >> 8).astype(np.uint8)))
-    key = picture.info.get("transparency")
-    if key is None:
-        return grey, None
-    return grey, _shrunk(Image.fromarray(np.where(levels == key, 0, 255).astype(np.uint8)))
+    picture = _eight_bits(picture)
+    alpha = _shrunk(picture.getchannel("A")) if picture.mode == "LA" else None
+    return _shrunk(picture.getchannel("L")), alpha
 
 
 def _shrunk(picture: Picture) -> Grey:

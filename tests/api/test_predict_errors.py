@@ -73,10 +73,7 @@ def test_a_body_over_the_limit_is_refused(live_server, chunked):
     )
 
     assert (response.status_code, response.json()["type"]) == (413, "urn:problem-type:body-too-large")
-    assert (
-        response.json()["detail"]
-        == "the body is over 1048576 bytes; an image of 784 numbers needs less than 20000"
-    )
+    assert response.json()["detail"] == "the body is over 1048576 bytes"
 
 
 @pytest.mark.parametrize(

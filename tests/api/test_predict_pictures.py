@@ -9,7 +9,9 @@ import pytest
 import requests
 from PIL import Image
 
+from service.inputs.digits import SHAPE
 from service.inputs.pictures import read_picture
+from service.inputs.preprocessing import Preprocessing
 from tests.support.http import post, problem_of
 from tests.support.pictures import enlarged, png, save
 
@@ -34,7 +36,9 @@ def test_the_preview_is_the_image_that_was_predicted(live_server, digits, format
 
     answer = post(live_server, picture, f"image/{format_.lower()}", path="/predict?preview=true").json()
 
-    np.testing.assert_allclose(answer["image"], read_picture(picture, 1 << 22), atol=1e-7)
+    np.testing.assert_allclose(
+        answer["image"], read_picture(picture, 1 << 22, SHAPE, Preprocessing()), atol=1e-7
+    )
     again = post(live_server, {"image": answer.pop("image")}).json()
     assert answer["probabilities"] == pytest.approx(again["probabilities"], abs=1e-6)
     assert answer == post(live_server, picture, f"Image/{format_}; q=1", path="/predict?preview=false").json()

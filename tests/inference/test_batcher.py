@@ -86,7 +86,7 @@ def test_an_answer_is_the_same_alone_and_in_any_batch(model, digits, alone, coun
     predictions = asyncio.run(predict())
 
     np.testing.assert_allclose([p.probabilities for p in predictions], alone[:count], atol=1e-6)
-    assert [p.digit for p in predictions] == alone[:count].argmax(axis=1).tolist()
+    assert [p.label for p in predictions] == alone[:count].argmax(axis=1).tolist()
     assert [p.confidence for p in predictions] == pytest.approx(alone[:count].max(axis=1), abs=1e-6)
 
 
@@ -126,7 +126,7 @@ def test_a_full_queue_refuses_and_recovers(model, digits):
             answers = await asyncio.gather(
                 running, *waiting, batcher.submit(image) if batcher.depth < 16 else running
             )
-            return full_depth, batcher.depth, len(answers), (await batcher.submit(image)).digit
+            return full_depth, batcher.depth, len(answers), (await batcher.submit(image)).label
 
     assert asyncio.run(overload()) == (16, 0, 18, 7)
 
@@ -158,7 +158,7 @@ def test_a_request_that_waits_too_long_is_answered(model, digits):
             outcomes = await asyncio.gather(running, batcher.submit(image), return_exceptions=True)
             depth = batcher.depth
             gated.open()
-            return outcomes, depth, (await batcher.submit(image)).digit
+            return outcomes, depth, (await batcher.submit(image)).label
 
     outcomes, depth, digit = asyncio.run(wait())
 
@@ -184,7 +184,7 @@ def test_a_client_that_goes_away_frees_its_place(model, digits):
             await until_async(lambda: batcher.depth == 0)
             successor = batcher.submit(image)
             gated.open()
-            return (await running).digit, (await successor).digit
+            return (await running).label, (await successor).label
 
     assert asyncio.run(leave()) == (7, 7)
 
@@ -196,7 +196,7 @@ def test_a_batch_that_fails_fails_no_other(model, digits, caplog):
         async with batcher_of(failing) as batcher:
             with pytest.raises(ModelUnavailable, match="the model failed on this batch"):
                 await batcher.submit(pixels(digits[0]))
-            return (await batcher.submit(pixels(digits[0]))).digit
+            return (await batcher.submit(pixels(digits[0]))).label
 
     assert asyncio.run(predict()) == 7
     assert "a batch of 1 failed" in caplog.text
@@ -211,7 +211,7 @@ def test_metrics_that_fail_stop_no_answer(model, digits, caplog):
         async with batcher_of(model, FailingMetrics(), max_batch_size=1) as batcher:
             return await asyncio.gather(*(batcher.submit(pixels(image)) for image in digits[:3]))
 
-    assert [prediction.digit for prediction in asyncio.run(predict())] == [7, 2, 1]
+    assert [prediction.label for prediction in asyncio.run(predict())] == [7, 2, 1]
     assert "no room for metrics" in caplog.text
 
 
@@ -239,7 +239,7 @@ def test_a_new_model_serves_from_the_next_batch_on(model, digits):
             gated.open()
             await running
             later = await batcher.submit(pixels(digits[0]))
-            return len(gated.sizes), later.digit, batcher.model is model
+            return len(gated.sizes), later.label, batcher.model is model
 
     assert asyncio.run(swap()) == (1, 7, True)
 

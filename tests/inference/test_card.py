@@ -1,34 +1,94 @@
-"""The model card in a weights file: what it has to say."""
+"""The model card: what it may say, and the sentence for what it may not."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.support import weights
-from tests.support.weights import refusal
+from service.errors import InvalidModel
+from service.inference.card import read_card
+from service.inputs.digits import SHAPE
+from service.inputs.image import Shape
+from tests.support.classifiers import CLASSIFIERS, Classifier
+from tests.support.metrics import reloads
+from tests.support.wait import until
+
+GOOD = CLASSIFIERS["two classes, 64 x 64 in colour"].card()
+
+
+def read(**changes):
+    return read_card(
+        json.dumps({key: value for key, value in (GOOD | changes).items() if value is not ...}).encode()
+    )
+
+
+def test_a_card_says_what_a_model_takes_and_gives():
+    card = read()
+
+    assert (card.name, card.version, card.target) == ("some-classifier", "1", "label")
+    assert card.shape == Shape(3, 64, 64)
+    assert card.classes == ("cat", "dog")
+    assert (card.pictures.method, card.pictures.resize_size, card.pictures.crop_size) == ("resize", 72, 64)
+    assert read(target=...).target == "label"
+
+
+def test_a_card_of_format_1_is_a_classifier_of_digits():
+    card = read_card(b'{"format": 1, "name": "mnist-cnn", "version": "1"}')
+
+    assert (card.shape, card.classes, card.target) == (SHAPE, tuple(range(10)), "digit")
+    assert card.pictures.method == "digit"
 
 
 @pytest.mark.parametrize(
-    ("card", "message"),
+    ("changes", "reason"),
     [
-        pytest.param(b'{"name": "\xff"}', "that can't be read: 'utf-8' codec can't decode", id="utf-8"),
-        pytest.param(b"{", "that can't be read: Expecting property name", id="cut short"),
-        pytest.param(b"[" * 100_000, "that can't be read: maximum recursion depth exceeded", id="nested"),
-        pytest.param(b'["mnist"]', "that is no object", id="list"),
-        pytest.param(b'{"version": "1"}', "without a name; it is a text of at most 100", id="no name"),
-        pytest.param(b'{"name": "x", "version": 1}', "without a version; it is a text of", id="number"),
-        pytest.param(
-            b'{"name": "x", "version": "%s"}' % (b"1" * 101), "without a version; it is a text", id="endless"
+        ({"format": 3}, "has format 3; this service reads formats 1 and 2"),
+        ({"input": ...}, "whose input is not such as"),
+        ({"input": {"channels": 3, "height": 64}}, "whose input is not such as"),
+        ({"input": {"channels": 3, "height": 64, "width": 64.0}}, "whose input is not such as"),
+        ({"input": {"channels": True, "height": 64, "width": 64}}, "whose input is not such as"),
+        ({"input": {"channels": 4, "height": 64, "width": 64}}, "input has 4 channels; expected 1 or 3"),
+        ({"input": {"channels": 3, "height": 0, "width": 64}}, "whose input is not such as"),
+        ({"classes": ...}, "without classes"),
+        ({"classes": ["one"]}, "without classes"),
+        ({"classes": ["a", 1]}, "classes are not all texts, or all whole numbers"),
+        ({"classes": [True, False]}, "classes are not all texts, or all whole numbers"),
+        ({"classes": ["a", "a"]}, "with a class that is there twice"),
+        ({"classes": ["a", "b\n"]}, "class has a character that can't be printed"),
+        ({"classes": ["a", ""]}, "without a class"),
+        ({"classes": [1, 2**64]}, "with a class of more than 64 bits"),
+        ({"target": "confidence"}, "target is 'confidence', which is another field of the answer"),
+        ({"target": 1}, "without a target"),
+        ({"pictures": ...}, "pictures is no object such as"),
+        (
+            {"pictures": {"method": "crop"}},
+            "pictures has the method 'crop'; expected digit, resize or",
         ),
+        ({"pictures": {"method": "digit"}}, "with pictures of digits, 28 x 28, but its input is 64 x 64 x 3"),
+        ({"pictures": {"method": "resize", "crop_size": 32}}, "crop_size 32, but the input is 64 x 64"),
+        (
+            {"pictures": {"method": "resize", "resize_size": 32, "crop_size": 64}},
+            "0 < crop_size <= resize",
+        ),
+        ({"pictures": {"method": "letterbox", "interpolation": "magic"}}, "the interpolation 'magic'"),
     ],
 )
-def test_a_card_that_says_nothing(path, card, message):
-    weights.write(path, card=card)
+def test_what_can_not_be_is_refused_with_a_sentence(changes, reason):
+    with pytest.raises(InvalidModel, match="has ") as refused:
+        read(**changes)
 
-    assert refusal(path).startswith(f"has a model.json {message}")
+    assert reason in str(refused.value)
 
 
-def test_a_card_of_another_format(path):
-    weights.write(path, card=b'{"format": 2, "name": "x", "version": "1"}')
+def test_weights_that_take_something_else_need_a_restart(start_server, tmp_path):
+    path = Classifier(1, 8, 8, ["a", "b"]).write(tmp_path / "weights.pt")
+    server = start_server(MODEL_PATH=path, RELOAD_INTERVAL_SECONDS=0.2)
 
-    assert refusal(path) == "has format 2; this service reads format 1"
+    for turn, other in enumerate((Classifier(1, 9, 9, ["a", "b"]), Classifier(1, 8, 8, ["a", "c"])), 1):
+        other.write(tmp_path / "new").rename(path)
+        until(lambda turn=turn: reloads(server)[1] == turn, "the file is refused")
+        assert "takes or gives something else than what is served" in server.messages("ERROR")[-1]
+    Classifier(1, 8, 8, ["a", "b"]).write(tmp_path / "new", version="2").rename(path)
+
+    until(lambda: reloads(server)[0] == 1, "the file is served")

@@ -298,7 +298,7 @@ def test_a_batch_is_answered_by_the_model_it_began_on(path):
             while not looking.done():
                 answers.append(await served.batcher.submit(np.zeros(784, np.float32)))
             answers.append(await served.batcher.submit(np.zeros(784, np.float32)))
-            return [(answer.digit, answer.model.version) for answer in answers]
+            return [(answer.label, answer.model.version) for answer in answers]
 
     answers = asyncio.run(scenario())
     assert set(answers) == {(1, "digit 1"), (2, "digit 2")}

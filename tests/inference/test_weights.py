@@ -56,14 +56,17 @@ def test_a_file_over_the_limit(path):
     with path.open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1)
 
-    assert refusal(path) == "is larger than 16777216 bytes, the most that a weights file may have"
+    said = "is larger than {} bytes, the most that it may have (MAX_MODEL_BYTES)"
+    assert refusal(path) == said.format(MAX_FILE_BYTES)
+    assert refusal(path, max_bytes=1000) == said.format(1000)
 
 
 def test_an_archive_that_would_unpack_to_more_than_the_limit(path):
     path.write_bytes(zipped({"x/code": bytes(20_000_000)}))
     assert path.stat().st_size < 100_000
 
-    assert refusal(path) == "claims to unpack to 20000000 bytes; the most is 16777216"
+    said = "claims to unpack to 20000000 bytes; the most is 16777216 (MAX_MODEL_BYTES)"
+    assert refusal(path, max_bytes=16 << 20) == said
 
 
 def test_an_archive_that_unpacks_to_more_than_it_claims(path):
@@ -86,4 +89,4 @@ def test_a_file_without_what_proves_it(path, left_out, name):
     del extra[left_out]
     weights.write(path, extra=extra)
 
-    assert refusal(path) == f"carries no {name}; `python -m training` writes it into the file"
+    assert refusal(path) == f"carries no {name}; `python -m training.package` adds it to a model"

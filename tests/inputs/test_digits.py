@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.errors import BlankPicture
+from service.inputs.digits import SHAPE
 from service.inputs.pictures import read_picture
+from service.inputs.preprocessing import Preprocessing
 from tests.support.pictures import SIDE, drawn, enlarged, photographed, save
 
 MAX_PIXELS = 1 << 22
 
 
 def read(picture: Image.Image, format_: str = "PNG", **options: object) -> NDArray[np.float32]:
-    return read_picture(save(picture, format_, **options), MAX_PIXELS)
+    return read_picture(save(picture, format_, **options), MAX_PIXELS, SHAPE, Preprocessing())
 
 
 def accuracy(model, images, labels) -> float:

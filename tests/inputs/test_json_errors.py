@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidBody, InvalidImage
 from service.inputs import json_errors
+from service.inputs.digits import SHAPE
 from service.inputs.numbers import JSON, NumberReader
 
 MAX_IMAGES = 256
@@ -54,16 +55,16 @@ def nearly_right(draw: st.DrawFn) -> bytes:
 @settings(max_examples=400)
 def test_what_the_fast_reader_accepts_the_exact_one_reads_alike(body):
     """It may reject anything; what it accepts has to be the same image, or the same images."""
-    pixels = NumberReader(MAX_IMAGES)._read_plain(body)
+    pixels = NumberReader(SHAPE, MAX_IMAGES)._read_plain(body)
     if pixels is not None:
-        np.testing.assert_array_equal(pixels, json_errors.read(body, MAX_IMAGES))
+        np.testing.assert_array_equal(pixels, json_errors.read(body, SHAPE, MAX_IMAGES))
     event("none" if pixels is None else f"{pixels.ndim} dimensions")
 
 
 @given(anything)
 @settings(max_examples=300)
 def test_any_json_is_an_image_or_a_refusal(value):
-    reader = NumberReader(MAX_IMAGES)
+    reader = NumberReader(SHAPE, MAX_IMAGES)
 
     try:
         decoded = reader.read(JSON, json.dumps(value).encode())

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import ServiceError
+from service.inputs.digits import SHAPE
 from service.inputs.numbers import BINARY, JSON, NumberReader
 
 MAX_IMAGES = 256
@@ -21,7 +22,7 @@ image = st.lists(pixel, min_size=1, max_size=40).map(lambda some: (some * 784)[:
 @given(image)
 @settings(max_examples=25)
 def test_both_forms_decode_to_what_was_sent(pixels):
-    reader = NumberReader(MAX_IMAGES)
+    reader = NumberReader(SHAPE, MAX_IMAGES)
     nested = np.array(pixels, dtype=object).reshape(28, 28).tolist()
 
     for form in (pixels, nested):
@@ -40,7 +41,7 @@ def test_the_parser_reads_both_forms_of_one_image_and_of_many():
         ({"image": nested}, (784,)),
         ({"images": [flat, nested, flat]}, (3, 784)),
     ):
-        pixels = NumberReader(MAX_IMAGES)._read_plain(json.dumps(document).encode())
+        pixels = NumberReader(SHAPE, MAX_IMAGES)._read_plain(json.dumps(document).encode())
         assert pixels is not None
         assert pixels.shape == shape
 
@@ -48,7 +49,7 @@ def test_the_parser_reads_both_forms_of_one_image_and_of_many():
 @given(st.binary(max_size=200))
 @settings(max_examples=300)
 def test_any_bytes_are_refused_and_leave_the_reader_usable(body):
-    reader = NumberReader(MAX_IMAGES)
+    reader = NumberReader(SHAPE, MAX_IMAGES)
 
     for media_type in (JSON, BINARY):
         with pytest.raises(ServiceError):
@@ -60,6 +61,6 @@ def test_any_bytes_are_refused_and_leave_the_reader_usable(body):
 def test_binary_pixels_are_scaled_like_json_ones():
     pixels = np.arange(784, dtype=np.uint8)
 
-    decoded = NumberReader(MAX_IMAGES).read(BINARY, pixels.tobytes())
+    decoded = NumberReader(SHAPE, MAX_IMAGES).read(BINARY, pixels.tobytes())
 
     np.testing.assert_array_equal(decoded.astype(np.float32), pixels.astype(np.float32) / np.float32(255))

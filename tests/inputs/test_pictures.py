@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.errors import BlankPicture, InvalidBody, PictureTooLarge
+from service.inputs.digits import SHAPE
 from service.inputs.pictures import read_picture
+from service.inputs.preprocessing import Preprocessing
 from tests.support.pictures import enlarged, png, save
 
 MAX_PIXELS = 1 << 22
 
 
 def read(picture: Image.Image, format_: str = "PNG", **options: object) -> NDArray[np.float32]:
-    return read_picture(save(picture, format_, **options), MAX_PIXELS)
+    return read_picture(save(picture, format_, **options), MAX_PIXELS, SHAPE, Preprocessing())
 
 
 FORMS = {
@@ -48,7 +50,7 @@ def test_the_same_digit_is_the_same_image_in_every_form(digits, form):
         picture = enlarged(digits[seed], seed)
         expected = read(picture)
 
-        image = read_picture(FORMS[form](picture), MAX_PIXELS)
+        image = read_picture(FORMS[form](picture), MAX_PIXELS, SHAPE, Preprocessing())
 
         assert np.abs(image - expected).mean() < 0.03
 
@@ -87,13 +89,13 @@ def test_a_camera_held_sideways_makes_no_difference(digits, orientation):
 )
 def test_what_is_no_picture_is_refused(data, reason):
     with pytest.raises(InvalidBody, match=reason):
-        read_picture(data, MAX_PIXELS)
+        read_picture(data, MAX_PIXELS, SHAPE, Preprocessing())
 
 
 @pytest.mark.parametrize("side", [2049, 10_000, 60_000], ids=["over our limit", "warning", "bomb"])
 def test_a_decompression_bomb_is_refused_by_its_header(side):
     with pytest.raises(PictureTooLarge, match=f"{MAX_PIXELS}"):
-        read_picture(png(side, side), MAX_PIXELS)
+        read_picture(png(side, side), MAX_PIXELS, SHAPE, Preprocessing())
 
 
 def test_damage_never_leads_to_anything_but_a_refusal(digits):
@@ -104,7 +106,7 @@ def test_damage_never_leads_to_anything_but_a_refusal(digits):
         for place in random.integers(0, len(data), random.integers(1, 20)):
             data[place] = random.integers(256)
         try:
-            image = read_picture(bytes(data), MAX_PIXELS)
+            image = read_picture(bytes(data), MAX_PIXELS, SHAPE, Preprocessing())
         except (InvalidBody, BlankPicture, PictureTooLarge):
             continue
         assert image.shape == (784,)
@@ -125,15 +127,17 @@ SHORT_OF_MEMORY = """
 import re, resource, sys
 from pathlib import Path
 from service.errors import OutOfMemory
+from service.inputs.digits import SHAPE
 from service.inputs.pictures import read_picture
+from service.inputs.preprocessing import Preprocessing
 
 large = Path(sys.argv[1]).read_bytes()
-image = read_picture(large, 1 << 22)
+image = read_picture(large, 1 << 22, SHAPE, Preprocessing())
 held = int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
 for spare in range(0, 24 << 20, 1 << 19):
     resource.setrlimit(resource.RLIMIT_DATA, (held + spare, resource.RLIM_INFINITY))
     try:
-        read_picture(large, 1 << 22)
+        read_picture(large, 1 << 22, SHAPE, Preprocessing())
     except OutOfMemory:
         continue
     sys.exit(0 if spare else "there was always enough")
