@@ -75,10 +75,10 @@ def golden_cases(module: torch.jit.ScriptModule, test: Digits) -> bytes:
         "labels": cases.labels.numpy().astype(np.uint8),
         "logits": logits.numpy(),
     }
-    return _npz(arrays)
+    return to_npz(arrays)
 
 
-def _npz(arrays: dict[str, np.ndarray[Any, Any]]) -> bytes:
+def to_npz(arrays: dict[str, np.ndarray[Any, Any]]) -> bytes:
     """Like np.savez_compressed, but with a fixed time inside: equal arrays give equal bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -91,15 +91,20 @@ def _npz(arrays: dict[str, np.ndarray[Any, Any]]) -> bytes:
 
 def write_weights(module: torch.jit.ScriptModule, card: dict[str, Any], golden: bytes, path: Path) -> None:
     """Write the file in one step: either the whole new file is there afterwards, or what was there before."""
-    buffer = io.BytesIO()
-    extra = {"model.json": as_json(card), "golden.npz": golden}
-    with quiet_torchscript():
-        torch.jit.save(module, buffer, _extra_files=extra)
-    content = _without_debug_records(buffer.getvalue())
+    content = to_archive(module, card, golden)
     if len(content) > MAX_BYTES:
         raise TrainingError(f"the weights file has {len(content):,} bytes, over the limit of {MAX_BYTES:,}")
     _check_replay(content)
     write_bytes(path, content)
+
+
+def to_archive(module: torch.jit.ScriptModule, card: dict[str, Any], golden: bytes) -> bytes:
+    """The weights file's bytes, the same for the same module, card and golden cases."""
+    buffer = io.BytesIO()
+    extra = {"model.json": as_json(card), "golden.npz": golden}
+    with quiet_torchscript():
+        torch.jit.save(module, buffer, _extra_files=extra)
+    return _without_debug_records(buffer.getvalue())
 
 
 def _without_debug_records(archive: bytes) -> bytes:

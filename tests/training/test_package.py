@@ -1,0 +1,211 @@
+"""`python -m training.package`: any classifier becomes a weights file, or is told why it can not."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from service.inference.model import load_model
+from tests.support.classifiers import CLASSIFIERS
+from training.package import main
+
+COLOUR = CLASSIFIERS["two classes, 64 x 64 in colour"]
+SAY = ["--input", "3x64x64", "--classes", "cat,dog", "--pictures", "resize:72,crop:64"]
+
+
+@pytest.fixture
+def scripted(tmp_path):
+    path = tmp_path / "my.pt"
+    torch.jit.script(COLOUR.module()).save(path)
+    return path
+
+
+def served(path, images):
+    """What the service computes for images."""
+    model = load_model(path, batch_sizes=(len(images),))
+    with torch.inference_mode():
+        return model, model.logits(images.reshape(len(images), -1).astype(np.float32) / 255)
+
+
+def test_a_torchscript_file_is_served_as_pytorch_computes_it(tmp_path, scripted, capsys):
+    out = tmp_path / "out.pt"
+
+    assert main([str(scripted), *SAY, "--mean", "0.5,0.4,0.3", "--std", "0.2", "--out", str(out)]) == 0
+
+    images = COLOUR.images(4)
+    model, logits = served(out, images)
+    pixels = torch.from_numpy(images).float().div(255).permute(0, 3, 1, 2)
+    mean = torch.tensor([0.5, 0.4, 0.3]).view(1, 3, 1, 1)
+    with torch.no_grad():
+        expected = COLOUR.module()((pixels - mean) / 0.2).numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    assert (model.card.name, model.card.classes) == ("my", ("cat", "dog"))
+    said = capsys.readouterr().out
+    assert "a TorchScript file; 2 classes; input 3x64x64; 4 golden cases of noise" in said
+    assert f"MODEL_PATH={out} make serve" in said
+    assert "helm upgrade --install rust-ml-api" in said
+
+
+def test_the_same_model_gives_the_same_file(tmp_path, scripted):
+    for name in ("one.pt", "two.pt"):
+        assert main([str(scripted), *SAY, "--out", str(tmp_path / name)]) == 0
+
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
+
+
+def test_golden_cases_are_made_of_example_pictures(tmp_path, scripted, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for place, size in enumerate([(100, 80), (80, 100), (300, 300)]):
+        Image.fromarray(np.random.default_rng(place).integers(0, 256, (*size, 3), np.uint8)).save(
+            folder / f"{place}.png"
+        )
+
+    assert main([str(scripted), *SAY, "--examples", str(folder), "--out", str(tmp_path / "out.pt")]) == 0
+
+    assert f"3 golden cases of the pictures in {folder}" in capsys.readouterr().out
+    assert load_model(tmp_path / "out.pt").golden.images.shape == (3, 64 * 64 * 3)
+
+
+def test_a_torchserve_archive_of_its_image_classifier(tmp_path, capsys):
+    module = torch.nn.Sequential(
+        torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 2)
+    ).eval()
+    torch.jit.script(module).save(tmp_path / "model.pt")
+    manifest = {"model": {"modelName": "Cats", "serializedFile": "model.pt", "handler": "image_classifier"}}
+    with zipfile.ZipFile(tmp_path / "cats.mar", "w") as archive:
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+        archive.write(tmp_path / "model.pt", "model.pt")
+        archive.writestr("index_to_name.json", json.dumps({"0": ["n1", "tabby"], "1": "dog"}))
+
+    assert main([str(tmp_path / "cats.mar"), "--out", str(tmp_path / "out.pt")]) == 0
+
+    card = load_model(tmp_path / "out.pt").card
+    assert (card.name, card.classes, str(card.shape)) == ("cats", ("tabby", "dog"), "224 x 224 x 3")
+    assert (card.pictures.resize_size, card.pictures.crop_size) == (256, 224)
+    assert "a TorchServe archive (image_classifier)" in capsys.readouterr().out
+
+
+def test_a_function_that_returns_a_module(tmp_path):
+    out = tmp_path / "out.pt"
+    names = tmp_path / "names.txt"
+    names.write_text("".join(f"class {place}\n" for place in range(1000)))
+
+    assert (
+        main(
+            [
+                "torchvision.models:squeezenet1_1",
+                "--preset",
+                "imagenet",
+                "--classes",
+                str(names),
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
+
+    assert len(load_model(out).card.classes) == 1000
+
+
+class Pair(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return images, images
+
+
+class OneAtATime(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.view(1, -1)[:, :2]
+
+
+def linear(classes=2):
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64 * 64, classes))
+
+
+class Forgetful(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = linear()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.linear(torch.dropout(images, 0.5, True))
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (linear(3), "gives [1, 3] for 1 images; expected a logit for each of 2 classes"),
+        (linear().half(), "the module has torch.float16; call .float() before saving it"),
+        (linear().double(), "the module has torch.float64; call .float() before saving it"),
+        (Pair(), "the module gives a tuple; expected a tensor of logits"),
+        (OneAtATime(), "the module takes one image, but no batch of three"),
+        (Forgetful(), "save the module after .eval()"),
+        (torch.nn.Linear(5, 2), "the module does not take float32 [1, 3, 64, 64]"),
+    ],
+    ids=["width", "half", "double", "pair", "fixed batch", "training mode", "shape"],
+)
+def test_a_module_that_can_not_be_served_is_told_why(tmp_path, module, reason, capsys):
+    torch.jit.script(module).save(tmp_path / "my.pt")
+
+    assert main([str(tmp_path / "my.pt"), *SAY, "--out", str(tmp_path / "out.pt")]) == 1
+
+    said = capsys.readouterr().err
+    assert said.startswith("training.package: ")
+    assert reason in said
+    assert not (tmp_path / "out.pt").exists()
+
+
+def save_exported(path):
+    torch.export.save(torch.export.export(linear(), (torch.zeros(1, 3, 64, 64),)), path)
+
+
+@pytest.mark.parametrize(
+    ("save", "reason"),
+    [
+        (
+            lambda path: torch.save(linear().state_dict(), path),
+            "a state dict or a pickled module, not Tor",
+        ),
+        (lambda path: torch.save(linear(), path), "a state dict or a pickled module, not Tor"),
+        (lambda path: path.write_bytes(b"rubbish"), "is not TorchScript"),
+        (
+            lambda path: torch.export.save(torch.export.export(linear(), (torch.zeros(1, 3, 64, 64),)), path),
+            ".pt2",
+        ),
+        (str, "is neither a file nor module:factory"),
+    ],
+    ids=["state dict", "pickle", "rubbish", "pt2", "missing"],
+)
+def test_a_file_that_is_no_torchscript_is_called_what_it_is(tmp_path, save, reason, capsys):
+    path = tmp_path / "my.pt2"
+    save(path)
+
+    assert main([str(path), *SAY, "--out", str(tmp_path / "out.pt")]) == 1
+    assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--classes", ""], "the names of the classes are missing"),
+        (["--classes", "nowhere"], "--classes is 'nowhere'; expected a file, or names such as cat,dog"),
+        (["--input", "64x64"], "--input is '64x64'; expected channels x height x width, such as 3x224x224"),
+        (["--input", "2x64x64"], "--input is '2x64x64'"),
+        (["--pictures", "resize:72,crop:32"], "--pictures crops to 32 x 32, but --input is 64 x 64"),
+        (["--pictures", "squash"], "--pictures is 'squash'"),
+        (["--mean", "a,b"], "'a,b' are not numbers"),
+        (["--mean", "1,2"], "'1,2' are 2 numbers; the input has 3 channels"),
+        (["--examples", "."], ". has no pictures"),
+    ],
+)
+def test_options_that_can_not_be_are_told(tmp_path, scripted, arguments, reason, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert main([str(scripted), *SAY, *arguments, "--out", str(tmp_path / "out.pt")]) == 1
+    assert reason in capsys.readouterr().err
