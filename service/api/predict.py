@@ -176,7 +176,10 @@ def respond(
 
 def _encode(prediction: Prediction, image: Image | None, top: int | None) -> bytes:
     card = prediction.model
-    content: dict[str, Any] = {card.target: prediction.label, "confidence": prediction.confidence}
+    content: dict[str, Any] = {
+        card.target: card.classes[prediction.place],
+        "confidence": prediction.confidence,
+    }
     if top is None and len(card.classes) <= MANY_CLASSES:
         content["probabilities"] = prediction.probabilities
     else:
@@ -184,7 +187,7 @@ def _encode(prediction: Prediction, image: Image | None, top: int | None) -> byt
             {"label": label, "probability": probability}
             for label, probability in prediction.likeliest(top or FEW_CLASSES)
         ]
-    content["model"] = {"name": card.name, "version": card.version}
+    content["model"] = card.encoded
     if image is not None:
         content["image"] = image
     return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import orjson
 
 from service.errors import InvalidModel
 from service.inputs import digits
@@ -23,7 +26,7 @@ MAX_CLASSES = 100_000
 RESERVED = ("confidence", "probabilities", "model", "top", "image")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Card:
     """What a weights file says of itself; ``details`` is the whole of its ``model.json``."""
 
@@ -34,6 +37,11 @@ class Card:
     classes: tuple[str | int, ...] = digits.CLASSES
     target: str = digits.TARGET  # the answer's field for the class
     pictures: Preprocessing = Preprocessing()
+
+    @cached_property
+    def encoded(self) -> orjson.Fragment:
+        """Name and version as JSON, for every answer."""
+        return orjson.Fragment(orjson.dumps({"name": self.name, "version": self.version}))
 
     @property
     def takes(self) -> tuple[Any, ...]:

@@ -39,7 +39,9 @@ class NumberReader:
             InvalidImage: they parse, but are no image, or no list of images. Whether each pixel lies in 0..1
                 is left to the caller, for whom one vectorised check serves a whole batch.
         """
-        pixels = self.read_plain(media_type, body)
+        if media_type == BINARY:
+            return self._read_binary(body)
+        pixels = self._read_plain(body)
         return pixels if pixels is not None else self.read_exactly(body)
 
     def read_plain(self, media_type: bytes, body: bytes) -> Image | None:
