@@ -66,7 +66,7 @@ class Metrics(Collector):
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request, and the time from its head to the end of its answer."""
         self._requests[route, method, status] += 1
-        self._request_seconds[route].add((seconds,))
+        self._request_seconds[route].add_one(seconds)
 
     def batch(
         self,
@@ -81,8 +81,8 @@ class Metrics(Collector):
         self._confidence.add(confidences)
         self._mean_pixel.add(mean_pixels)
         self.waits.add(waits)
-        self._batch_size.add((len(waits),))
-        self.batches.add((seconds,))
+        self._batch_size.add_one(len(waits))
+        self.batches.add_one(seconds)
         self.last_batch_at = time.time()
 
     @property
@@ -142,6 +142,11 @@ class _Tally:
         self._counts = np.zeros(len(bounds) + 1, np.int64)
         self._sum = 0.0
         self._pending: list[float] = []
+
+    def add_one(self, value: float) -> None:
+        self._pending.append(value)
+        if len(self._pending) >= PENDING_VALUES:
+            self._sort_in()
 
     def add(self, values: Iterable[float]) -> None:
         self._pending.extend(values)

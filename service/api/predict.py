@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -27,7 +27,7 @@ from service.api.body import (
     read_options,
 )
 from service.api.forms import FORM, read_form_file
-from service.api.request_context import CLOSE
+from service.api.request_context import CLOSE, Header
 from service.api.state import Service, service_of
 from service.errors import InvalidImage, TooManyImages, UnsupportedMediaType
 from service.inference.pending import Abandoned
@@ -72,7 +72,16 @@ class JSONBytes(Response):
 
     def __init__(self, body: bytes) -> None:
         self.body = body
-        self.raw_headers = [JSON_TYPE, (b"content-length", b"%d" % len(body))]
+
+    @cached_property
+    def raw_headers(self) -> list[Header]:  # type: ignore[override]
+        """The headers, for ASGI; the fast path has them as lines."""
+        return [JSON_TYPE, (b"content-length", b"%d" % len(self.body))]
+
+    @property
+    def header_lines(self) -> bytes:
+        """The same, as HTTP/1.1 writes them."""
+        return b"content-type: application/json\r\ncontent-length: %d\r\n" % len(self.body)
 
 
 async def read_pixels(service: Service, content_type: bytes, body: bytes) -> Image:

@@ -201,9 +201,9 @@ class Batcher:
             return
         requests = [self._waiting.popleft() for _ in range(count)]
         images = self._buffer[:count]
-        with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, and is refused below
-            for row, request in zip(images, requests, strict=True):
-                row[:] = request.image
+        # A double beyond float32 becomes infinite, and is refused below.
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.concatenate([request.image for request in requests], out=images.reshape(-1), casting="unsafe")
         if not in_range(images):
             for row, request in zip(images, requests, strict=True):
                 if request.has_bad_pixels():

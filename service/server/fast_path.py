@@ -19,7 +19,7 @@ from typing import Protocol
 
 from starlette.responses import Response
 
-from service.api.body import find_header, media_type_of
+from service.api.body import media_type_of
 from service.api.predict import NUMBERS, PATH, respond, submit_many
 from service.api.request_context import Header, RequestContext
 from service.api.state import Service
@@ -37,15 +37,17 @@ def find_media_type(url: bytes, method: bytes, headers: list[Header]) -> bytes |
     """Return the media type of a request that the fast path takes; None for any other."""
     if url != URL or method != METHOD:
         return None
-    length, hosts = -1, 0
+    length, hosts, content_type = -1, 0, b""
     for name, value in headers:
         if name == b"content-length":
             length = int(value)
+        elif name == b"content-type":
+            content_type = content_type or value
         elif name == b"host":
             hosts += 1
         elif name in GENERAL_HEADERS:
             return None
-    media_type = media_type_of(find_header(headers, b"content-type"))
+    media_type = content_type if content_type in NUMBERS else media_type_of(content_type)
     plain = media_type in NUMBERS and 0 <= length <= MAX_BODY_BYTES and hosts == 1
     return media_type if plain else None
 

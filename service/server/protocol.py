@@ -11,6 +11,7 @@ from typing import Any
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from service.api.predict import JSONBytes
 from service.api.request_context import CLOSE, Header, RequestContext, header_lines
 from service.api.state import Service
 from service.errors import RequestTimeout, ServiceError
@@ -141,7 +142,9 @@ class PredictProtocol(Http11Protocol):
                     STATUS_LINE[response.status_code],
                     self._common_lines,
                     context.header_lines,
-                    header_lines(response.raw_headers),
+                    response.header_lines
+                    if isinstance(response, JSONBytes)
+                    else header_lines(response.raw_headers),
                     CLOSE_LINE if close else b"",
                     b"\r\n",
                     response.body,
