@@ -250,11 +250,12 @@ class Batcher:
 
     def _conclude(self, batch: _Batch, answers: list[tuple[int, Prediction]], seconds: float) -> None:
         """Count a batch, then give the model the next one."""
+        classes = batch.model.card.classes
         mean_pixels: list[float] = (np.add.reduce(batch.images, axis=1) / batch.images.shape[1]).tolist()
         self._running = None
         try:
             self._metrics.batch(
-                labels=[answer.label for _, answer in answers],
+                labels=[classes[answer.place] for _, answer in answers],
                 confidences=[answer.confidence for _, answer in answers],
                 mean_pixels=[mean_pixels[place] for place, _ in answers],
                 waits=[batch.started - request.arrived for request in batch.requests],

@@ -108,7 +108,8 @@ class Http11Protocol(HttpToolsProtocol):
         """Check the head, and take the request."""
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             return  # the parser stops here; ``_ignore_upgrade`` has it parse the head again
-        if len(self.headers) > MAX_HEADERS or self._head_is_too_large():
+        # No message of most connections comes in parts, and so none is measured.
+        if len(self.headers) > MAX_HEADERS or (self._size and self._head_is_too_large()):
             self._end(too_large())
         self.take_request()
         self.reading = BODY
