@@ -135,11 +135,16 @@ def read_options(query: bytes) -> Options:
         ) from None
     for name, value in pairs:
         if name == "top":
-            if not value.isascii() or not value.isdigit() or len(value) > MAX_DIGITS or int(value) < 1:
-                raise InvalidOption(f"top is {value[:20]!r}; expected a number of classes, such as 5")
-            options[name] = int(value)
+            options[name] = _read_top(value)
         elif name in Options._fields:
             if value not in ("true", "false"):
                 raise InvalidOption(f"{name} is {value[:20]!r}; expected true or false")
             options[name] = value == "true"
     return Options(**options)
+
+
+def _read_top(value: str) -> int:
+    is_number = value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS
+    if not is_number or int(value) < 1:
+        raise InvalidOption(f"top is {value[:20]!r}; expected a number of classes, such as 5")
+    return int(value)

@@ -208,22 +208,24 @@ class Tensors:
         outputs = message.get("outputs") or [{"name": name} for name in self.outputs]
         if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
             raise InvalidBody("outputs is not a list of objects")
-        wanted = {}
-        for output in outputs:
-            name = output.get("name")
-            if not isinstance(name, str) or name not in self.outputs:
-                raise InvalidBody(
-                    f"there is no output {str(name)[:40]!r}; the model has {', '.join(self.outputs)}"
-                )
-            if "shared_memory_region" in _parameters(output):
-                raise InvalidBody(f"there is no shared memory extension; {name} comes in the response")
-            if "classification" in _parameters(output):
-                raise InvalidBody(
-                    f"{name} is asked for with classification (class_count), which is not offered; ask for "
-                    "probabilities, which has every class"
-                )
-            wanted[name] = _flag(output, "binary_data", default=binary)
-        return wanted
+        return {self._name(output): _flag(output, "binary_data", default=binary) for output in outputs}
+
+    def _name(self, output: dict[str, Any]) -> str:
+        """Return which output is asked for, if it is asked for in a way that is offered."""
+        name = output.get("name")
+        if not isinstance(name, str) or name not in self.outputs:
+            raise InvalidBody(
+                f"there is no output {str(name)[:40]!r}; the model has {', '.join(self.outputs)}"
+            )
+        parameters = _parameters(output)
+        if "shared_memory_region" in parameters:
+            raise InvalidBody(f"there is no shared memory extension; {name} comes in the response")
+        if "classification" in parameters:
+            raise InvalidBody(
+                f"{name} is asked for with classification (class_count), which is not offered; ask for "
+                "probabilities, which has every class"
+            )
+        return name
 
 
 def _to_bytes(tensor: Tensor) -> bytes:
