@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import helm_python
 import kubernetes_validate
 import pytest
+import yaml
 
 from tools import helm
 
 LIKE_NO_TEXT = ["2048", "true", "null", "on", "1e3", "0x1f", "1_000", "010", "1234567", "y"]
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject", "HTTPRoute"}
 EVERYTHING = {
     "autoscaling": {"enabled": True},
     "networkPolicy": {"enabled": True},
@@ -20,13 +23,40 @@ EVERYTHING = {
         "hosts": [{"host": "a.example", "paths": [{"path": "/", "pathType": "Prefix"}]}],
     },
     "grafanaDashboard": {"enabled": True},
+    "serviceMonitor": {"enabled": True},
+    "prometheusRule": {"enabled": True},
+    "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]},
 }
+
+
+def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value in an object with its path."""
+    if isinstance(node, dict):
+        for key, child in node.items():
+            yield from leaves(child, f"{path}/{key}")
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            yield from leaves(child, f"{path}/{index}")
+    else:
+        yield path, node
+
+
+def types(values: dict[str, Any], **options: Any) -> dict[tuple[str, str], type]:
+    """Kind and path → type of every value of a release, custom resources included."""
+    return {
+        # The dashboard's file is called after the release.
+        (each["kind"], path.partition("/data/")[0]): type(value)
+        for each in helm.render(values, **options)
+        for path, value in leaves(each)
+    }
 
 
 def wrong_types(values: dict[str, Any], **options: Any) -> list[str]:
     """What is wrong with any object of a release, in the words of Kubernetes' own schema."""
     found = []
     for each in helm.render(values, **options):
+        if each["kind"] in CUSTOM:
+            continue
         try:
             kubernetes_validate.validate(each, helm.NEWEST, strict=True)
         except kubernetes_validate.ValidationError as error:
@@ -61,6 +91,32 @@ VALUES = {
     "podAnnotations": lambda text: {"podAnnotations": {"a": text}},
     "service.annotations": lambda text: {"service": {"annotations": {"a": text}}},
     "ingress.className": lambda text: {"ingress": EVERYTHING["ingress"] | {"className": text}},
+    "ingress.hosts": lambda text: {
+        "ingress": EVERYTHING["ingress"]
+        | {"hosts": [{"host": text, "paths": [{"path": f"/{text}", "pathType": "Exact"}]}]}
+    },
+    "ingress.tls": lambda text: {
+        "ingress": EVERYTHING["ingress"] | {"tls": [{"secretName": text, "hosts": [text]}]}
+    },
+    "httpRoute": lambda text: {
+        "httpRoute": {
+            "enabled": True,
+            "parentRefs": [{"name": text, "namespace": text}],
+            "hostnames": [text],
+            "annotations": {"a": text},
+        }
+    },
+    "serviceMonitor.labels": lambda text: {"serviceMonitor": {"enabled": True, "labels": {"a": text}}},
+    "prometheusRule": lambda text: {
+        "prometheusRule": {"enabled": True, "labels": {"a": text}, "alertLabels": {"a": text}}
+    },
+    "grafanaDashboard": lambda text: {
+        "grafanaDashboard": {"enabled": True, "labels": {"a": text}, "annotations": {"a": text}}
+    },
+    "nameOverride": lambda text: {"nameOverride": text},
+    "fullnameOverride": lambda text: {"fullnameOverride": text},
+    "service.loadBalancerClass": lambda text: {"service": {"loadBalancerClass": text}},
+    "keda": lambda text: {"autoscaling": {"enabled": False}, "keda": {"enabled": True}, "nameOverride": text},
     "extraEnv": lambda text: {"extraEnv": [{"name": "A", "value": text}]},
     "training.image": lambda text: {
         "model": {"existingClaim": "weights"},
@@ -78,6 +134,117 @@ def test_texts_in_values_stay_texts(key):
             assert "does not match pattern" in str(error)
             continue
         assert found == [], text
+
+
+@pytest.mark.parametrize("key", VALUES)
+def test_a_text_like_a_number_changes_the_type_of_nothing(key):
+    """As `test_texts_in_values_stay_texts`, for custom resources too, whose schemas are not here."""
+    plain = types(EVERYTHING | VALUES[key]("plain"))
+
+    for text in LIKE_NO_TEXT:
+        try:
+            assert types(EVERYTHING | VALUES[key](text)) == plain, text
+        except helm_python.HelmError as error:
+            assert "does not match pattern" in str(error)
+
+
+@pytest.mark.parametrize("scaler", ["autoscaling", "keda"])
+@pytest.mark.parametrize("name", ["true", "null", "y", "off"])
+def test_names_of_a_release_and_a_namespace_like_a_number_change_the_type_of_nothing(scaler, name):
+    values = EVERYTHING | {"autoscaling": {"enabled": False}} | {scaler: {"enabled": True}}
+
+    assert types(values, name=name, namespace=name) == types(values, name="plain", namespace="plain")
+
+
+@pytest.mark.parametrize("key", ["y", "on", "2048", "1e3", "null"])
+def test_keys_of_labels_and_annotations_like_a_number_stay_texts(key):
+    values = {name: {key: "a"} for name in ("commonLabels", "podAnnotations", "nodeSelector")}
+
+    deployment = helm.find(helm.render(values), "Deployment")
+
+    pod = deployment["spec"]["template"]
+    for found in (
+        deployment["metadata"]["labels"],
+        pod["metadata"]["annotations"],
+        pod["spec"]["nodeSelector"],
+    ):
+        assert found[key] == "a"
+
+
+@pytest.mark.parametrize("text", [r"/v1/\d+", '/a"b', "/a'b: c #d", "/é"])
+def test_a_path_of_the_ingress_arrives_as_it_is(text):
+    values = {
+        "ingress": {
+            "enabled": True,
+            "hosts": [{"paths": [{"path": text, "pathType": "ImplementationSpecific"}]}],
+        }
+    }
+
+    [rule] = helm.find(helm.render(values), "Ingress")["spec"]["rules"]
+
+    assert rule["http"]["paths"][0]["path"] == text
+
+
+class OnceLoader(yaml.SafeLoader):
+    """Reads YAML in which no key of a map is twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        assert len(keys) == len(set(keys)), keys
+        return super().construct_mapping(node, deep)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "path", "expected"),
+    [
+        (
+            {"commonLabels": {"a": "1"}, "serviceMonitor": {"enabled": True, "labels": {"a": "2"}}},
+            "ServiceMonitor",
+            ("metadata", "labels", "a"),
+            "2",
+        ),
+        (
+            {"commonLabels": {"a": "1"}, "prometheusRule": {"enabled": True, "labels": {"a": "2"}}},
+            "PrometheusRule",
+            ("metadata", "labels", "a"),
+            "2",
+        ),
+        (
+            {"prometheusRule": {"enabled": True, "alertLabels": {"severity": "page"}}},
+            "PrometheusRule",
+            ("spec", "groups", 0, "rules", 0, "labels", "severity"),
+            "page",
+        ),
+        (
+            {"commonLabels": {"a": "1"}, "grafanaDashboard": {"enabled": True, "labels": {"a": "2"}}},
+            "ConfigMap",
+            ("metadata", "labels", "a"),
+            "2",
+        ),
+        (
+            {"scrapeAnnotations": True, "podAnnotations": {"prometheus.io/path": "/m"}},
+            "Deployment",
+            ("spec", "template", "metadata", "annotations", "prometheus.io/path"),
+            "/m",
+        ),
+        (
+            {"model": {"version": "1"}, "podAnnotations": {"rust-ml-api/model-version": "2"}},
+            "Deployment",
+            ("spec", "template", "metadata", "annotations", "rust-ml-api/model-version"),
+            "2",
+        ),
+    ],
+    ids=str,
+)
+def test_a_key_that_is_set_in_two_places_is_written_once(values, kind, path, expected):
+    for file, text in helm.render_files(values).items():
+        if file.endswith(".yaml"):
+            yaml.load(text, OnceLoader)
+
+    found: Any = helm.find(helm.render(values), kind)
+    for step in path:
+        found = found[step]
+    assert found == expected
 
 
 @pytest.mark.parametrize("release", ["2048", "1a", "my.release", "0x1f"])

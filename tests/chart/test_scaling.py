@@ -9,7 +9,6 @@ from typing import Any
 
 import helm_python
 import pytest
-import yaml
 
 from tools import helm
 
@@ -89,7 +88,7 @@ def rendered_on(cluster: Cluster, values: dict[str, Any]) -> dict[str, Any]:
     with cluster as address, helm_python.Chart.load(helm.CHART) as chart:
         config = helm_python.Config(kube_apiserver=address, namespace="default")
         files = config.render(chart, values, name="rust-ml-api", namespace="default")
-    deployment: dict[str, Any] = yaml.safe_load(files["rust-ml-api/templates/deployment.yaml"])
+    [deployment] = helm.parse(files["rust-ml-api/templates/deployment.yaml"])
     return deployment
 
 

@@ -29,22 +29,29 @@ and Jobs may have 63, and "-service" or "-train-1a2b3c" is appended.
 {{- end }}
 {{- end }}
 
+{{/* One map of several, as YAML in which no key is twice. Later maps win. */}}
+{{- define "rust-ml-api.mergedMaps" -}}
+{{- $all := dict -}}
+{{- range . }}{{ range $key, $value := . }}{{ $_ := set $all $key $value }}{{ end }}{{ end -}}
+{{- toYaml $all }}
+{{- end }}
+
 {{- define "rust-ml-api.chart" -}}
 {{- printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
 {{/* Labels that select the serving pods. Selectors are immutable, so no label here depends on a version. */}}
 {{- define "rust-ml-api.selectorLabels" -}}
-app.kubernetes.io/name: "{{ include "rust-ml-api.name" . }}"
-app.kubernetes.io/instance: "{{ .Release.Name }}"
+app.kubernetes.io/name: {{ include "rust-ml-api.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* Labels of every object. */}}
 {{- define "rust-ml-api.commonLabels" -}}
-app.kubernetes.io/instance: "{{ .Release.Name }}"
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: "{{ .Release.Service }}"
-helm.sh/chart: "{{ include "rust-ml-api.chart" . }}"
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ include "rust-ml-api.chart" . | quote }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -52,14 +59,14 @@ helm.sh/chart: "{{ include "rust-ml-api.chart" . }}"
 
 {{/* Labels of the objects that belong to the service. */}}
 {{- define "rust-ml-api.labels" -}}
-app: "{{ include "rust-ml-api.fullname" . }}"
-app.kubernetes.io/name: "{{ include "rust-ml-api.name" . }}"
+app: {{ include "rust-ml-api.fullname" . | quote }}
+app.kubernetes.io/name: {{ include "rust-ml-api.name" . | quote }}
 {{ include "rust-ml-api.commonLabels" . }}
 {{- end }}
 
 {{/* Labels of the serving pods, without the chart's version, so that a new chart version alone restarts no pod. */}}
 {{- define "rust-ml-api.podLabels" -}}
-app: "{{ include "rust-ml-api.fullname" . }}"
+app: {{ include "rust-ml-api.fullname" . | quote }}
 {{ include "rust-ml-api.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- with .Values.commonLabels }}
@@ -67,6 +74,17 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- with .Values.podLabels }}
 {{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* The chart's own annotations of the serving pods. */}}
+{{- define "rust-ml-api.podAnnotations" -}}
+kubectl.kubernetes.io/default-container: {{ .Chart.Name | quote }}
+{{ include "rust-ml-api.modelAnnotations" . }}
+{{- if .Values.scrapeAnnotations }}
+prometheus.io/scrape: "true"
+prometheus.io/port: "3000"
+prometheus.io/path: /metrics
 {{- end }}
 {{- end }}
 
@@ -96,7 +114,7 @@ app.kubernetes.io/name: "{{ include "rust-ml-api.name" $root }}-{{ index . 1 }}"
 
 {{/* Pod fields that every pod of this chart shares. */}}
 {{- define "rust-ml-api.podBasics" -}}
-serviceAccountName: "{{ include "rust-ml-api.serviceAccountName" . }}"
+serviceAccountName: {{ include "rust-ml-api.serviceAccountName" . | quote }}
 automountServiceAccountToken: {{ .Values.serviceAccount.automount }}
 enableServiceLinks: false
 {{- with .Values.image.pullSecrets }}
