@@ -297,6 +297,37 @@ def test_what_set_makes_of_texts_becomes_text_again():
     assert wrong_types(values) == []
 
 
+@pytest.mark.parametrize("number", [0, 7, 2024, 1_234_567, 20_240_101])
+def test_a_tag_and_a_version_of_digits_need_no_quotes(number):
+    """As of ``--set image.tag=20240101 --set model.version=2``."""
+    values = {"image": {"tag": number}, "model": {"existingClaim": "w", "version": number}}
+    objects = helm.render(values | {"training": {"enabled": True}})
+
+    pod = helm.find(objects, "Deployment")["spec"]["template"]
+    [training] = helm.find(objects, "Job")["spec"]["template"]["spec"]["containers"]
+    assert pod["spec"]["containers"][0]["image"] == f"rust-ml-api:{number}"
+    assert pod["metadata"]["annotations"]["rust-ml-api/model-version"] == str(number)
+    assert training["image"] == f"rust-ml-api:{number}-training"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"image": {"tag": 12345678901234567890}},
+        {"model": {"version": -(2**60)}},
+        {"extraEnv": [{"name": "A", "value": 1e30}]},
+        {
+            "model": {"existingClaim": "w"},
+            "training": {"enabled": True, "args": ["--seed", 2**53]},
+        },
+    ],
+    ids=str,
+)
+def test_a_number_that_would_lose_digits_is_refused(values):
+    with pytest.raises(helm_python.HelmError, match="Write it in quotes, or use --set-string"):
+        helm.render(values)
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

@@ -108,7 +108,7 @@ app.kubernetes.io/name: "{{ include "rust-ml-api.name" $root }}-{{ index . 1 }}"
 {{- if .Values.image.digest }}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
 {{- else }}
-{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- printf "%s:%s" .Values.image.repository (include "rust-ml-api.tag" .) }}
 {{- end }}
 {{- end }}
 
@@ -164,7 +164,21 @@ as in `helm template`: what applies those manifests again and again would fight 
 {{- mulf (trimSuffix $suffix $text | float64) $factor -}}
 {{- end }}
 
-{{/* A number, a boolean or a string as text in quotes: 1048576, not 1.048576e+06. */}}
+{{/* A number, a boolean or a string as text: 1048576, not 1.048576e+06. */}}
+{{- define "rust-ml-api.text" -}}
+{{- if kindIs "string" . }}
+{{- . }}
+{{- else if and (kindIs "float64" .) (or (ge . 9007199254740992.0) (le . -9007199254740992.0)) }}
+{{- fail (printf "%v stands where the values have a number of more than 15 digits, which does not keep them all. Write it in quotes, or use --set-string." .) }}
+{{- else }}
+{{- toJson . }}
+{{- end }}
+{{- end }}
+
 {{- define "rust-ml-api.envValue" -}}
-{{- if kindIs "string" . }}{{ . | quote }}{{ else }}{{ . | toJson | quote }}{{ end }}
+{{- include "rust-ml-api.text" . | quote }}
+{{- end }}
+
+{{- define "rust-ml-api.tag" -}}
+{{- default .Chart.AppVersion (include "rust-ml-api.text" .Values.image.tag) }}
 {{- end }}

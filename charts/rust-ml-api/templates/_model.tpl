@@ -16,7 +16,7 @@
 {{- $source := include "rust-ml-api.modelSource" . -}}
 {{- $name := dict "configmap" .Values.model.existingConfigMap "claim" .Values.model.existingClaim "url" .Values.model.url "image" (include "rust-ml-api.image" .) -}}
 rust-ml-api/model-source: {{ printf "%s %s" $source (get $name $source) | quote }}
-{{- with .Values.model.version }}
+{{- with include "rust-ml-api.text" .Values.model.version }}
 rust-ml-api/model-version: {{ . | quote }}
 {{- end }}
 {{- with .Values.model.sha256 }}
