@@ -338,9 +338,74 @@ def test_a_number_that_would_lose_digits_is_refused(values):
         ({"extraVolumes": [{"name": "tmp"}]}, "extraVolumes has name tmp, which the chart sets itself."),
         ({"extraVolumes": [{"name": "a"}, {"name": "a"}]}, "extraVolumes has name a twice."),
         (
-            {"extraVolumeMounts": [{"name": "a", "mountPath": "/models"}]},
+            {
+                "model": {"existingConfigMap": "w"},
+                "extraVolumeMounts": [{"name": "tmp", "mountPath": "/models/"}],
+            },
             "extraVolumeMounts has mountPath /models, which the chart sets itself.",
         ),
+        (
+            {"extraVolumeMounts": [{"name": "tmp", "mountPath": p} for p in ("/a", "/a/", "/b")]},
+            "extraVolumeMounts has mountPath /a twice.",
+        ),
+        (
+            {"extraVolumeMounts": [{"name": "data", "mountPath": "/data"}]},
+            "extraVolumeMounts mounts the volume data, which the pod does not have. Add it to extraVolumes;"
+            " there are tmp.",
+        ),
+        (
+            {"extraContainers": [{"name": "a", "volumeMounts": [{"name": "b", "mountPath": "/b"}]}]},
+            "extraContainers, container a, mounts the volume b, which the pod does not have.",
+        ),
+        (
+            {"extraContainers": [{"name": "a", "env": [{"name": "A"}, {"name": "B"}, {"name": "A"}]}]},
+            "extraContainers, container a, env has name A twice.",
+        ),
+        (
+            {"extraInitContainers": [{"name": "a", "ports": [{"containerPort": 1}, {"containerPort": 1}]}]},
+            "extraInitContainers, container a, has port 1/TCP twice.",
+        ),
+        (
+            {"model": {"url": "http://a.example/b"}, "extraInitContainers": [{"name": "model"}]},
+            "extraInitContainers and extraContainers has name model, which the chart sets itself.",
+        ),
+        (
+            {"apiKeys": {"existingSecret": "a"}, "extraVolumes": [{"name": "api-keys"}]},
+            "extraVolumes has name api-keys, which the chart sets itself.",
+        ),
+        (
+            {"apiKeys": {"existingSecret": "a"}, "extraEnv": [{"name": "API_KEYS_FILE"}]},
+            "extraEnv has name API_KEYS_FILE, which the chart sets itself. Remove it, or choose another one;"
+            " the chart sets variables from settings, model and apiKeys.",
+        ),
+        (
+            {"extraEnv": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "a"}}}]},
+            "extraEnv has A with a value and a valueFrom. Remove one of them.",
+        ),
+        ({"image": {"pullSecrets": [{"name": "a"}, {"name": "a"}]}}, "image.pullSecrets has name a twice."),
+        (
+            {
+                "topologySpreadConstraints": [
+                    {"maxSkew": skew, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+                    for skew in (1, 2)
+                ]
+            },
+            "topologySpreadConstraints has constraint zone/DoNotSchedule twice.",
+        ),
+        ({"tolerations": [{"key": "a", "value": True}]}, "at '/tolerations/0/value': got boolean, want str"),
+        ({"extraContainers": [{"name": "a", "args": [1]}]}, "/extraContainers/0/args/0': got number, want"),
+        ({"extraContainers": [{"name": "a", "env": [{"name": "A", "value": 1}]}]}, "/env/0/value': got num"),
+        ({"extraVolumes": [{"name": "a", "secret": {"secretName": 1}}]}, "secretName': got number, want str"),
+        ({"extraEnvFrom": [{"configMapRef": {"name": 1}}]}, "/configMapRef/name': got number, want string"),
+        (
+            {"ingress": {"tls": [{"secretName": 1}]}},
+            "at '/ingress/tls/0/secretName': got number, want string",
+        ),
+        ({"httpRoute": {"parentRefs": [{"name": 1}]}}, "/parentRefs/0/name': got number, want string"),
+        ({"commonLabels": {"a": "b c"}}, "at '/commonLabels/a': 'b c' does not match pattern"),
+        ({"podLabels": {"a": "b" * 64}}, "at '/podLabels/a': maxLength: got 64, want 63"),
+        ({"nodeSelector": {"a b": "c"}}, "at '/nodeSelector': additional properties 'a b' not allowed"),
+        ({"model": {"existingClaim": "a..b"}}, "at '/model/existingClaim': 'a..b' does not match pattern"),
         (
             {"extraContainers": [{"name": "rust-ml-api"}]},
             "extraInitContainers and extraContainers has name rust-ml-api, which the chart sets itself.",
@@ -374,6 +439,41 @@ def test_what_kubernetes_would_reject_is_refused_with_a_sentence(values, sentenc
         helm.render(values)
 
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        # The pod has such a volume, mount or container only with other values.
+        {
+            "extraVolumes": [{"name": "model", "emptyDir": {}}, {"name": "api-keys", "emptyDir": {}}],
+            "extraVolumeMounts": [
+                {"name": "model", "mountPath": "/models"},
+                {"name": "api-keys", "mountPath": "/etc/rust-ml-api"},
+                {"name": "tmp", "mountPath": "/tmp/cache"},
+            ],
+            "extraEnv": [
+                {"name": "MODEL_PATH", "value": "/models/a.pt"},
+                {"name": "NUM_THREADS", "value": 2},
+            ],
+            "extraInitContainers": [{"name": "model", "image": "a"}],
+        },
+        {
+            "extraContainers": [
+                {
+                    "name": name,
+                    "image": "a",
+                    "env": [{"name": "A", "value": "1"}, {"name": "B"}],
+                    "ports": [{"containerPort": 53}, {"containerPort": 53, "protocol": "UDP"}],
+                    "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+                }
+                for name in ("a", "b")
+            ]
+        },
+    ],
+)
+def test_names_that_are_free_are_taken(values):
+    assert wrong_types(values) == []
 
 
 @pytest.mark.parametrize(

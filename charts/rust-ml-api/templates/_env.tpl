@@ -51,3 +51,11 @@ maxBatchSize becomes MAX_BATCH_SIZE. An empty value is left out, so that the ser
   value: "/etc/rust-ml-api/{{ .Values.apiKeys.key }}"
 {{- end }}
 {{- end }}
+
+{{/* The training container's own variables: Matplotlib and the download of MNIST need a writable folder. */}}
+{{- define "rust-ml-api.trainingEnv" -}}
+- name: HOME
+  value: /tmp
+- name: MPLCONFIGDIR
+  value: /tmp/matplotlib
+{{- end }}

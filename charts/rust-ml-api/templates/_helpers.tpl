@@ -133,6 +133,30 @@ tolerations:
 {{- end }}
 {{- end }}
 
+{{/* The chart's own volumes, and where the serving and the test container mount them. */}}
+{{- define "rust-ml-api.volumes" -}}
+- name: tmp
+  emptyDir:
+    sizeLimit: 64Mi
+{{- include "rust-ml-api.modelVolume" . }}
+{{- with .Values.apiKeys.existingSecret }}
+- name: api-keys
+  secret:
+    secretName: {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "rust-ml-api.volumeMounts" -}}
+- name: tmp
+  mountPath: /tmp
+{{- include "rust-ml-api.modelMount" . }}
+{{- if .Values.apiKeys.existingSecret }}
+- name: api-keys
+  mountPath: /etc/rust-ml-api
+  readOnly: true
+{{- end }}
+{{- end }}
+
 {{/* The lowest number of replicas: the autoscaler's minimum, or replicaCount without an autoscaler. */}}
 {{- define "rust-ml-api.fewestReplicas" -}}
 {{- if or .Values.autoscaling.enabled .Values.keda.enabled }}
