@@ -170,13 +170,23 @@ tolerations:
 How many replicas the Deployment is to have: replicaCount, or what an autoscaler has made of it. Without that
 count, enabling the autoscaler would have Kubernetes fall back to one. Nothing where the cluster can't be asked,
 as in `helm template`: what applies those manifests again and again would fight the autoscaler.
+
+A count of 0 switches a HorizontalPodAutoscaler off. It is kept only where there is one: then somebody has paused it.
 */}}
 {{- define "rust-ml-api.replicas" -}}
 {{- if not (or .Values.autoscaling.enabled .Values.keda.enabled) }}
 {{- .Values.replicaCount }}
 {{- else }}
-{{- $live := lookup "apps/v1" "Deployment" .Release.Namespace (include "rust-ml-api.fullname" .) }}
-{{- with dig "spec" "replicas" "" $live }}{{ int . }}{{ end }}
+{{- $name := include "rust-ml-api.fullname" . -}}
+{{- $live := lookup "apps/v1" "Deployment" .Release.Namespace $name -}}
+{{- $replicas := dig "spec" "replicas" 0 $live | int -}}
+{{- if gt $replicas 0 }}
+{{- $replicas }}
+{{- else if and $live .Values.autoscaling.enabled }}
+{{- if lookup "autoscaling/v2" "HorizontalPodAutoscaler" .Release.Namespace (printf "%s-hpa" $name) }}
+{{- $replicas }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
