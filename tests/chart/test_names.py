@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -429,6 +430,24 @@ def test_a_number_that_would_lose_digits_is_refused(values):
             "resources.requests.cpu is 1500m, but resources.limits.cpu is 1.",
         ),
         (
+            {"resources": {"requests": {"memory": 2_000_000_000}}},
+            "resources.requests.memory is 2000000000, but resources.limits.memory is 1Gi.",
+        ),
+        (
+            {
+                "resources": {
+                    "requests": {"ephemeral-storage": "2G"},
+                    "limits": {"ephemeral-storage": "1.5Gi"},
+                }
+            },
+            "resources.requests.ephemeral-storage is 2G, but resources.limits.ephemeral-storage is 1.5Gi.",
+        ),
+        (
+            {"resources": {"requests": {"cpu": "1001m"}}},
+            "resources.requests.cpu is 1001m, but resources.limits.cpu is 1. A request must not exceed its"
+            " limit.",
+        ),
+        (
             {"training": {"resources": {"requests": {"memory": "5e9"}}}},
             "training.resources.requests.memory is 5e9, but training.resources.limits.memory is 4Gi.",
         ),
@@ -496,15 +515,53 @@ def test_a_request_within_its_limit_is_taken(requests, limits):
 @pytest.mark.parametrize("scaler", ["autoscaling", "keda"])
 @pytest.mark.parametrize(
     ("request_", "warned"),
-    [("128Mi", True), ("200Mi", True), ("240M", True), ("291Mi", False), ("1Gi", False)],
+    [
+        ("128Mi", True),
+        ("240M", True),
+        ("0.25Gi", True),
+        ("280Mi", True),
+        (290 * 2**20, True),
+        ("291Mi", False),
+        ("306e6", False),
+        ("1Gi", False),
+    ],
 )
 def test_a_memory_request_that_idle_pods_exceed_is_warned_of(scaler, request_, warned):
     values = {scaler: {"enabled": True}, "resources": {"requests": {"memory": request_}}}
 
     notes = helm.render_files(values)["NOTES.txt"]
 
-    assert (f"WARNING: resources.requests.memory is {request_}." in notes) == warned
+    assert ("WARNING: resources.requests.memory is " in notes) == warned
     assert "Request 291Mi or more." in notes or not warned
+
+
+def test_the_warning_names_what_an_idle_pod_uses_of_the_request():
+    values = {"autoscaling": {"enabled": True}, "resources": {"requests": {"memory": "128Mi"}}}
+
+    notes = " ".join(helm.render_files(values)["NOTES.txt"].split())
+
+    assert (
+        "WARNING: resources.requests.memory is 128Mi. An idle pod uses 180 to 232 MiB, 140 to 181 % of that;"
+        " autoscaling.targetMemoryUtilizationPercentage is 80. The autoscaler would add pods that have"
+        " nothing to do, up to autoscaling.maxReplicas (10). Request 291Mi or more."
+    ) in notes
+    comment = " ".join((helm.CHART / "values.yaml").read_text().replace("\n# ", " ").split())
+    assert "sees 180 MiB of an idle pod" in comment
+    assert "232 MiB of the first one on a node" in comment
+
+
+@pytest.mark.parametrize("target", [60, 95, 150])
+def test_the_request_that_the_warning_names_is_enough(target):
+    def notes(request_):
+        scaler = {"enabled": True, "targetMemoryUtilizationPercentage": target}
+        return helm.render_files({"autoscaling": scaler, "resources": {"requests": {"memory": request_}}})[
+            "NOTES.txt"
+        ]
+
+    [enough] = re.findall(r"Request (\d+)Mi or more", notes("100Mi"))
+
+    assert "WARNING" not in notes(f"{enough}Mi")
+    assert "WARNING" in notes(f"{int(enough) - 1}Mi")
 
 
 def test_a_memory_request_matters_to_an_autoscaler_that_looks_at_memory_alone():

@@ -48,7 +48,7 @@ stops the installation with a message that names the values and says what to cha
 {{- range $resource, $request := dig "requests" (dict) (index . 1) }}
 {{- $limit := get $limits $resource -}}
 {{- if and $limit (gt (include "rust-ml-api.quantity" $request | float64) (include "rust-ml-api.quantity" $limit | float64)) }}
-{{- fail (printf "%s.requests.%s is %v, but %s.limits.%s is %v. A request must not exceed its limit." $called $resource $request $called $resource $limit) }}
+{{- fail (printf "%s.requests.%s is %v, but %s.limits.%s is %v. A request must not exceed its limit." $called $resource (include "rust-ml-api.text" $request) $called $resource (include "rust-ml-api.text" $limit)) }}
 {{- end }}
 {{- end }}
 {{- end }}
