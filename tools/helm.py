@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,16 @@ def render_files(
 def render(values: Object | None = None, **options: Any) -> list[Object]:
     """Return every object of one release, hooks included, parsed."""
     files = render_files(values, **options)
-    documents = [text for file, text in sorted(files.items()) if file.endswith(".yaml")]
-    return [found for text in documents for found in yaml.safe_load_all(text) if found]
+    return [found for file, text in sorted(files.items()) if file.endswith(".yaml") for found in parse(text)]
+
+
+def parse(text: str) -> list[Object]:
+    """Return the objects in a YAML text as Kubernetes reads them.
+
+    PyYAML would not do: 1e3 is a string to it, and 1:30 is not.
+    """
+    documents = (helm_python.values_from_yaml(part) for part in re.split(r"(?m)^---\s*$", text))
+    return [found for found in documents if found]
 
 
 def find(objects: list[Object], kind: str) -> Object:

@@ -152,6 +152,7 @@ def test_manifests_contain_the_objects_of_the_chart_without_helms_labels(tmp_pat
     }
     for each, version in product(chain(*objects.values()), (helm.OLDEST, helm.NEWEST)):
         kubernetes_validate.validate(each, version, strict=True)
+        assert helm.parse(yaml.safe_dump(each)) == [each]
         assert "Helm" not in str(each["metadata"])
 
 

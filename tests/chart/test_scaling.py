@@ -9,7 +9,6 @@ from typing import Any
 
 import helm_python
 import pytest
-import yaml
 
 from tools import helm
 
@@ -21,10 +20,11 @@ RESOURCES = {
         "apiVersion": "v1",
         "groups": [
             {
-                "name": "apps",
-                "versions": [{"groupVersion": "apps/v1", "version": "v1"}],
-                "preferredVersion": {"groupVersion": "apps/v1", "version": "v1"},
+                "name": group,
+                "versions": [{"groupVersion": f"{group}/{version}", "version": version}],
+                "preferredVersion": {"groupVersion": f"{group}/{version}", "version": version},
             }
+            for group, version in (("apps", "v1"), ("autoscaling", "v2"))
         ],
     },
     "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": []},
@@ -42,13 +42,27 @@ RESOURCES = {
             }
         ],
     },
+    "/apis/autoscaling/v2": {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": "autoscaling/v2",
+        "resources": [
+            {
+                "name": "horizontalpodautoscalers",
+                "singularName": "horizontalpodautoscaler",
+                "namespaced": True,
+                "kind": "HorizontalPodAutoscaler",
+                "verbs": ["get", "list"],
+            }
+        ],
+    },
 }
 
 
 class Cluster:
-    """The API of a cluster as far as Helm's ``lookup`` asks it: one Deployment, or none."""
+    """The API of a cluster as Helm's ``lookup`` asks it: one Deployment or none, and its autoscaler."""
 
-    def __init__(self, replicas: int | None) -> None:
+    def __init__(self, replicas: int | None, *, autoscaler: bool = False) -> None:
         deployment = {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -58,6 +72,13 @@ class Cluster:
         answers: dict[str, Any] = dict(RESOURCES)
         if replicas is not None:
             answers["/apis/apps/v1/namespaces/default/deployments/rust-ml-api"] = deployment
+        if autoscaler:
+            path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers/rust-ml-api-hpa"
+            answers[path] = {
+                "apiVersion": "autoscaling/v2",
+                "kind": "HorizontalPodAutoscaler",
+                "metadata": {"name": "rust-ml-api-hpa", "namespace": "default"},
+            }
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -89,7 +110,7 @@ def rendered_on(cluster: Cluster, values: dict[str, Any]) -> dict[str, Any]:
     with cluster as address, helm_python.Chart.load(helm.CHART) as chart:
         config = helm_python.Config(kube_apiserver=address, namespace="default")
         files = config.render(chart, values, name="rust-ml-api", namespace="default")
-    deployment: dict[str, Any] = yaml.safe_load(files["rust-ml-api/templates/deployment.yaml"])
+    [deployment] = helm.parse(files["rust-ml-api/templates/deployment.yaml"])
     return deployment
 
 
@@ -103,6 +124,21 @@ SCALERS = [
 @pytest.mark.parametrize("replicas", [1, 2, 7])
 def test_an_autoscaler_takes_over_the_replicas_that_there_are(values, replicas):
     assert rendered_on(Cluster(replicas), values)["spec"]["replicas"] == replicas
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 7])
+def test_an_upgrade_keeps_what_the_autoscaler_has_made_of_the_replicas(replicas):
+    values = {"autoscaling": {"enabled": True, "minReplicas": 3}}
+
+    assert rendered_on(Cluster(replicas, autoscaler=True), values)["spec"]["replicas"] == replicas
+
+
+def test_a_release_without_pods_stays_so_only_if_its_autoscaler_has_been_paused():
+    values = {"autoscaling": {"enabled": True}}
+
+    # With a count of 0, the autoscaler would never start.
+    assert "replicas" not in rendered_on(Cluster(0), values)["spec"]
+    assert rendered_on(Cluster(0, autoscaler=True), values)["spec"]["replicas"] == 0
 
 
 @pytest.mark.parametrize("values", SCALERS)

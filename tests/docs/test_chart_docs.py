@@ -36,6 +36,18 @@ def test_every_value_in_the_readmes_commands_exists():
     assert set(re.findall(r"--set ([A-Za-z.]+)=", prose)) <= paths
 
 
+@pytest.mark.parametrize("file", ["README.md", "charts/rust-ml-api/README.md"])
+def test_the_chart_takes_what_the_commands_of_a_readme_set(file):
+    text = (helm.CHART.parents[1] / file).read_text().split(chart_docs.START)[0]
+    # A command may go on after a backslash; a value in quotes is filled in by the shell.
+    commands = re.findall(r"(?m)^(?:\$ )?helm upgrade .*$", text.replace("\\\n", " "))
+
+    assert commands
+    for command in commands:
+        expressions = re.findall(r"--set ([\w.]+=[^\s$\"]+)", command)
+        assert helm.render(helm_python.parse_set_string(",".join(expressions)))
+
+
 def test_the_error_in_the_readme_is_what_helm_says():
     [(command, sentence)] = re.findall(r"(?m)^\$ (helm install .*)\n… (.*)$", README)
     [(first, enabled), (second, replicas)] = re.findall(r"--set autoscaling\.(\w+)=(\S+)", command)

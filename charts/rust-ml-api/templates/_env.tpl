@@ -28,19 +28,19 @@ maxBatchSize becomes MAX_BATCH_SIZE. An empty value is left out, so that the ser
 - name: CPU_LIMIT
   valueFrom:
     resourceFieldRef:
-      containerName: "{{ .Chart.Name }}"
+      containerName: {{ .Chart.Name | quote }}
       resource: limits.cpu
       divisor: "1"
 {{- end }}
 {{- range $key, $value := .Values.settings }}
 {{- if not (or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq $value ""))) }}
-- name: "{{ snakecase $key | upper }}"
+- name: {{ snakecase $key | upper | quote }}
   value: {{ include "rust-ml-api.envValue" $value }}
 {{- end }}
 {{- end }}
 {{- if ne (include "rust-ml-api.modelSource" .) "image" }}
 - name: MODEL_PATH
-  value: "{{ include "rust-ml-api.modelPath" . }}"
+  value: {{ include "rust-ml-api.modelPath" . | quote }}
 {{- end }}
 {{- with .Values.model.sha256 }}
 - name: MODEL_SHA256
@@ -50,4 +50,12 @@ maxBatchSize becomes MAX_BATCH_SIZE. An empty value is left out, so that the ser
 - name: API_KEYS_FILE
   value: "/etc/rust-ml-api/{{ .Values.apiKeys.key }}"
 {{- end }}
+{{- end }}
+
+{{/* The training container's own variables: Matplotlib and the download of MNIST need a writable folder. */}}
+{{- define "rust-ml-api.trainingEnv" -}}
+- name: HOME
+  value: /tmp
+- name: MPLCONFIGDIR
+  value: /tmp/matplotlib
 {{- end }}

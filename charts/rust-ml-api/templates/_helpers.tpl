@@ -29,22 +29,29 @@ and Jobs may have 63, and "-service" or "-train-1a2b3c" is appended.
 {{- end }}
 {{- end }}
 
+{{/* One map of several, as YAML in which no key is twice. Later maps win. */}}
+{{- define "rust-ml-api.mergedMaps" -}}
+{{- $all := dict -}}
+{{- range . }}{{ range $key, $value := . }}{{ $_ := set $all $key $value }}{{ end }}{{ end -}}
+{{- toYaml $all }}
+{{- end }}
+
 {{- define "rust-ml-api.chart" -}}
 {{- printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
 {{/* Labels that select the serving pods. Selectors are immutable, so no label here depends on a version. */}}
 {{- define "rust-ml-api.selectorLabels" -}}
-app.kubernetes.io/name: "{{ include "rust-ml-api.name" . }}"
-app.kubernetes.io/instance: "{{ .Release.Name }}"
+app.kubernetes.io/name: {{ include "rust-ml-api.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* Labels of every object. */}}
 {{- define "rust-ml-api.commonLabels" -}}
-app.kubernetes.io/instance: "{{ .Release.Name }}"
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: "{{ .Release.Service }}"
-helm.sh/chart: "{{ include "rust-ml-api.chart" . }}"
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ include "rust-ml-api.chart" . | quote }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -52,14 +59,14 @@ helm.sh/chart: "{{ include "rust-ml-api.chart" . }}"
 
 {{/* Labels of the objects that belong to the service. */}}
 {{- define "rust-ml-api.labels" -}}
-app: "{{ include "rust-ml-api.fullname" . }}"
-app.kubernetes.io/name: "{{ include "rust-ml-api.name" . }}"
+app: {{ include "rust-ml-api.fullname" . | quote }}
+app.kubernetes.io/name: {{ include "rust-ml-api.name" . | quote }}
 {{ include "rust-ml-api.commonLabels" . }}
 {{- end }}
 
 {{/* Labels of the serving pods, without the chart's version, so that a new chart version alone restarts no pod. */}}
 {{- define "rust-ml-api.podLabels" -}}
-app: "{{ include "rust-ml-api.fullname" . }}"
+app: {{ include "rust-ml-api.fullname" . | quote }}
 {{ include "rust-ml-api.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- with .Values.commonLabels }}
@@ -67,6 +74,17 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- with .Values.podLabels }}
 {{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* The chart's own annotations of the serving pods. */}}
+{{- define "rust-ml-api.podAnnotations" -}}
+kubectl.kubernetes.io/default-container: {{ .Chart.Name | quote }}
+{{ include "rust-ml-api.modelAnnotations" . }}
+{{- if .Values.scrapeAnnotations }}
+prometheus.io/scrape: "true"
+prometheus.io/port: "3000"
+prometheus.io/path: /metrics
 {{- end }}
 {{- end }}
 
@@ -90,13 +108,13 @@ app.kubernetes.io/name: "{{ include "rust-ml-api.name" $root }}-{{ index . 1 }}"
 {{- if .Values.image.digest }}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
 {{- else }}
-{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- printf "%s:%s" .Values.image.repository (include "rust-ml-api.tag" .) }}
 {{- end }}
 {{- end }}
 
 {{/* Pod fields that every pod of this chart shares. */}}
 {{- define "rust-ml-api.podBasics" -}}
-serviceAccountName: "{{ include "rust-ml-api.serviceAccountName" . }}"
+serviceAccountName: {{ include "rust-ml-api.serviceAccountName" . | quote }}
 automountServiceAccountToken: {{ .Values.serviceAccount.automount }}
 enableServiceLinks: false
 {{- with .Values.image.pullSecrets }}
@@ -115,6 +133,30 @@ tolerations:
 {{- end }}
 {{- end }}
 
+{{/* The chart's own volumes, and where the serving and the test container mount them. */}}
+{{- define "rust-ml-api.volumes" -}}
+- name: tmp
+  emptyDir:
+    sizeLimit: 64Mi
+{{- include "rust-ml-api.modelVolume" . }}
+{{- with .Values.apiKeys.existingSecret }}
+- name: api-keys
+  secret:
+    secretName: {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "rust-ml-api.volumeMounts" -}}
+- name: tmp
+  mountPath: /tmp
+{{- include "rust-ml-api.modelMount" . }}
+{{- if .Values.apiKeys.existingSecret }}
+- name: api-keys
+  mountPath: /etc/rust-ml-api
+  readOnly: true
+{{- end }}
+{{- end }}
+
 {{/* The lowest number of replicas: the autoscaler's minimum, or replicaCount without an autoscaler. */}}
 {{- define "rust-ml-api.fewestReplicas" -}}
 {{- if or .Values.autoscaling.enabled .Values.keda.enabled }}
@@ -128,13 +170,23 @@ tolerations:
 How many replicas the Deployment is to have: replicaCount, or what an autoscaler has made of it. Without that
 count, enabling the autoscaler would have Kubernetes fall back to one. Nothing where the cluster can't be asked,
 as in `helm template`: what applies those manifests again and again would fight the autoscaler.
+
+A count of 0 switches a HorizontalPodAutoscaler off. It is kept only where there is one: then somebody has paused it.
 */}}
 {{- define "rust-ml-api.replicas" -}}
 {{- if not (or .Values.autoscaling.enabled .Values.keda.enabled) }}
 {{- .Values.replicaCount }}
 {{- else }}
-{{- $live := lookup "apps/v1" "Deployment" .Release.Namespace (include "rust-ml-api.fullname" .) }}
-{{- with dig "spec" "replicas" "" $live }}{{ int . }}{{ end }}
+{{- $name := include "rust-ml-api.fullname" . -}}
+{{- $live := lookup "apps/v1" "Deployment" .Release.Namespace $name -}}
+{{- $replicas := dig "spec" "replicas" 0 $live | int -}}
+{{- if gt $replicas 0 }}
+{{- $replicas }}
+{{- else if and $live .Values.autoscaling.enabled }}
+{{- if lookup "autoscaling/v2" "HorizontalPodAutoscaler" .Release.Namespace (printf "%s-hpa" $name) }}
+{{- $replicas }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -146,7 +198,21 @@ as in `helm template`: what applies those manifests again and again would fight 
 {{- mulf (trimSuffix $suffix $text | float64) $factor -}}
 {{- end }}
 
-{{/* A number, a boolean or a string as text in quotes: 1048576, not 1.048576e+06. */}}
+{{/* A number, a boolean or a string as text: 1048576, not 1.048576e+06. */}}
+{{- define "rust-ml-api.text" -}}
+{{- if kindIs "string" . }}
+{{- . }}
+{{- else if and (kindIs "float64" .) (or (ge . 9007199254740992.0) (le . -9007199254740992.0)) }}
+{{- fail (printf "%v stands where the values have a number of more than 15 digits, which does not keep them all. Write it in quotes, or use --set-string." .) }}
+{{- else }}
+{{- toJson . }}
+{{- end }}
+{{- end }}
+
 {{- define "rust-ml-api.envValue" -}}
-{{- if kindIs "string" . }}{{ . | quote }}{{ else }}{{ . | toJson | quote }}{{ end }}
+{{- include "rust-ml-api.text" . | quote }}
+{{- end }}
+
+{{- define "rust-ml-api.tag" -}}
+{{- default .Chart.AppVersion (include "rust-ml-api.text" .Values.image.tag) }}
 {{- end }}

@@ -16,7 +16,7 @@
 {{- $source := include "rust-ml-api.modelSource" . -}}
 {{- $name := dict "configmap" .Values.model.existingConfigMap "claim" .Values.model.existingClaim "url" .Values.model.url "image" (include "rust-ml-api.image" .) -}}
 rust-ml-api/model-source: {{ printf "%s %s" $source (get $name $source) | quote }}
-{{- with .Values.model.version }}
+{{- with include "rust-ml-api.text" .Values.model.version }}
 rust-ml-api/model-version: {{ . | quote }}
 {{- end }}
 {{- with .Values.model.sha256 }}
@@ -31,10 +31,10 @@ rust-ml-api/model-sha256: {{ . | quote }}
 - name: model
   {{- if eq $source "configmap" }}
   configMap:
-    name: "{{ .Values.model.existingConfigMap }}"
+    name: {{ .Values.model.existingConfigMap | quote }}
   {{- else if eq $source "claim" }}
   persistentVolumeClaim:
-    claimName: "{{ .Values.model.existingClaim }}"
+    claimName: {{ .Values.model.existingClaim | quote }}
   {{- else }}
   emptyDir:
     sizeLimit: 64Mi
@@ -55,8 +55,8 @@ rust-ml-api/model-sha256: {{ . | quote }}
 {{- $source := include "rust-ml-api.modelSource" . -}}
 {{- if or (eq $source "url") .Values.training.enabled }}
 - name: model
-  image: "{{ include "rust-ml-api.image" . }}"
-  imagePullPolicy: "{{ .Values.image.pullPolicy }}"
+  image: {{ include "rust-ml-api.image" . | quote }}
+  imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
   command:
     - python
     - -c

@@ -41,47 +41,6 @@ stops the installation with a message that names the values and says what to cha
 {{- end }}
 {{- end }}
 
-{{/* Names that Kubernetes would reject, one object after the other, in the middle of an installation. */}}
-{{- define "rust-ml-api.validateNames" -}}
-{{- $v := .Values -}}
-{{- $name := include "rust-ml-api.fullname" . -}}
-{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}
-{{- fail (printf "the objects of release %s would be called %s, but the name of a Service begins with a letter and has only lower-case letters, digits and hyphens. Choose another release name, or set fullnameOverride." .Release.Name $name) }}
-{{- end }}
-{{- $env := list -}}
-{{- range include "rust-ml-api.ownEnv" . | fromYamlArray }}{{ $env = append $env .name }}{{ end }}
-{{- include "rust-ml-api.refuseTwice" (list "extraEnv" "name" $env $v.extraEnv) }}
-{{- include "rust-ml-api.refuseTwice" (list "training.extraEnv" "name" (list "HOME" "MPLCONFIGDIR") $v.training.extraEnv) }}
-{{- include "rust-ml-api.refuseTwice" (list "extraVolumes" "name" (list "tmp" "model" "api-keys") $v.extraVolumes) }}
-{{- include "rust-ml-api.refuseTwice" (list "extraVolumeMounts" "mountPath" (list "/tmp" "/models" "/etc/rust-ml-api") $v.extraVolumeMounts) }}
-{{- include "rust-ml-api.refuseTwice" (list "extraInitContainers and extraContainers" "name" (list .Chart.Name "model") (concat $v.extraInitContainers $v.extraContainers)) }}
-{{- $own := list "app" "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" -}}
-{{- range $key := concat (keys $v.commonLabels) (keys $v.podLabels) | sortAlpha }}
-{{- if has $key $own }}
-{{- fail (printf "commonLabels or podLabels has %s, which the chart sets itself. Remove it." $key) }}
-{{- end }}
-{{- if and (hasKey $v.commonLabels $key) (hasKey $v.podLabels $key) }}
-{{- fail (printf "commonLabels and podLabels both have %s. Remove it from one of them." $key) }}
-{{- end }}
-{{- end }}
-{{- end }}
-
-{{/* Refuse a list, called so, that has something twice, or has what the chart sets itself. */}}
-{{- define "rust-ml-api.refuseTwice" -}}
-{{- $called := index . 0 -}}{{- $field := index . 1 -}}{{- $own := index . 2 -}}
-{{- $seen := list -}}
-{{- range index . 3 }}
-{{- $value := get . $field | toString -}}
-{{- if has $value $own }}
-{{- fail (printf "%s has %s %s, which the chart sets itself. Remove it, or choose another one; variables are set under settings." $called $field $value) }}
-{{- end }}
-{{- if has $value $seen }}
-{{- fail (printf "%s has %s %s twice. Remove one of them." $called $field $value) }}
-{{- end }}
-{{- $seen = append $seen $value -}}
-{{- end }}
-{{- end }}
-
 {{/* A pod that requests more than its limit is rejected when it is created: nobody sees it but the ReplicaSet. */}}
 {{- define "rust-ml-api.validateResources" -}}
 {{- $called := index . 0 -}}
@@ -89,7 +48,7 @@ stops the installation with a message that names the values and says what to cha
 {{- range $resource, $request := dig "requests" (dict) (index . 1) }}
 {{- $limit := get $limits $resource -}}
 {{- if and $limit (gt (include "rust-ml-api.quantity" $request | float64) (include "rust-ml-api.quantity" $limit | float64)) }}
-{{- fail (printf "%s.requests.%s is %v, but %s.limits.%s is %v. A request must not exceed its limit." $called $resource $request $called $resource $limit) }}
+{{- fail (printf "%s.requests.%s is %v, but %s.limits.%s is %v. A request must not exceed its limit." $called $resource (include "rust-ml-api.text" $request) $called $resource (include "rust-ml-api.text" $limit)) }}
 {{- end }}
 {{- end }}
 {{- end }}
