@@ -203,7 +203,7 @@ def test_bodies_that_cost_much_to_read_leave_time_for_others(start_server):
     pin_to_one_core(server.process.pid)
 
     for name, (request, expected) in costly_requests().items():
-        statuses, health, small = asyncio.run(load(server, request, 16, OVERLOAD_SECONDS / 2))
+        statuses, health, small = asyncio.run(load(server, request, 16, OVERLOAD_SECONDS / 4))
 
         print(
             f"16 clients, {name}: {dict(statuses)}; health p99 {health.milliseconds(200, 99):.0f} ms, "
