@@ -88,7 +88,7 @@ def test_weights_that_take_something_else_need_a_restart(start_server, tmp_path)
     for turn, other in enumerate((Classifier(1, 9, 9, ["a", "b"]), Classifier(1, 8, 8, ["a", "c"])), 1):
         other.write(tmp_path / "new").rename(path)
         until(lambda turn=turn: reloads(server)[1] == turn, "the file is refused")
-        assert "takes or gives something else than what is served" in server.messages("ERROR")[-1]
+        assert "takes or gives something else than what is served" in server.messages("ERROR", count=turn)[-1]
     Classifier(1, 8, 8, ["a", "b"]).write(tmp_path / "new", version="2").rename(path)
 
     until(lambda: reloads(server)[0] == 1, "the file is served")

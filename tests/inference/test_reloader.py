@@ -107,11 +107,11 @@ def test_ten_swaps_under_load_half_of_them_bad(start_server, tmp_path, mounted):
     assert reloads(server) == (5, 5)
     infos = [labels for name, *labels in scrape(server) if name == "model_info"]
     assert infos == [[("name", "tiny"), ("version", "digit 5")]]
-    assert server.messages("INFO", "serving tiny") == [
+    assert server.messages("INFO", "serving tiny", count=6) == [
         f"serving tiny digit 0 from {path}",
         *(f"serving tiny digit {digit} from {path}, after tiny digit {digit - 1}" for digit in range(1, 6)),
     ]
-    assert server.messages("ERROR") == [
+    assert server.messages("ERROR", count=5) == [
         f"still serving tiny digit 1: {path} is not a TorchScript archive",
         f"still serving tiny digit 2: {path} is not a TorchScript archive",
         f"still serving tiny digit 3: {path} is not a TorchScript archive, or it is cut short",
@@ -133,7 +133,7 @@ def test_sighup_looks_at_once_and_always_answers(start_server, tmp_path):
         until(answer, "an answer to the signal")
 
     def is_served(version):
-        return server.messages("INFO", f"{path} holds what is being served, tiny {version}")
+        return server.messages("INFO", f"{path} holds what is being served, tiny {version}", count=0)
 
     ask(lambda: is_served("digit 1"))  # after this one, nothing but a signal makes it look
     replace(elsewhere / "weights.pt", write_constant(tmp_path / "2.pt", 2).read_bytes())

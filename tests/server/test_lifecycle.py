@@ -31,7 +31,7 @@ def test_weights_that_cannot_be_served_stop_the_start(tmp_path):
     server = Server(tmp_path / "server.log", {"MODEL_PATH": rubbish})
 
     assert server.process.wait(60) == 3
-    assert server.messages("ERROR") == [
+    assert server.messages("ERROR", count=2) == [
         f"{rubbish} is not a TorchScript archive",
         "Application startup failed. Exiting.",
     ]
@@ -65,7 +65,7 @@ def test_a_port_that_is_taken_stops_the_start(live_server):
 def test_the_use_of_the_cpus_is_logged(start_server, environment, decision):
     server = start_server(**environment)
 
-    assert decision in server.messages("INFO")
+    assert server.messages("INFO", decision) == [decision]
 
 
 def test_a_setting_of_earlier_versions_is_answered_by_a_warning(start_server):

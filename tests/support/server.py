@@ -73,10 +73,18 @@ class Server:
         complete = self.log_text().rpartition("\n")[0].splitlines()
         return [json.loads(line) for line in complete]
 
-    def messages(self, level: str, start: str = "") -> list[str]:
-        """The messages of a level that start like this."""
-        lines = [str(line["message"]) for line in self.lines() if line["level"] == level]
-        return [message for message in lines if message.startswith(start)]
+    def messages(self, level: str, start: str = "", *, count: int = 1) -> list[str]:
+        """The messages of a level that start like this, once there are so many of them.
+
+        A thread writes the log: a line may be there a moment after what it tells of.
+        """
+
+        def found() -> list[str]:
+            lines = [str(line["message"]) for line in self.lines() if line["level"] == level]
+            return [message for message in lines if message.startswith(start)]
+
+        until(lambda: len(found()) >= count, f"{count} lines of {level} that begin with {start!r}")
+        return found()
 
     def terminate(self, timeout_seconds: float = 30) -> int:
         """Send SIGTERM and return the exit code."""
