@@ -18,6 +18,7 @@ import service.__main__ as program
 from service import metrics
 from service.api import app
 from service.inference import batcher, model
+from service.inference.torchscript import Kernels
 from service.inputs import numbers
 from service.server import protocol, throttle
 
@@ -36,11 +37,7 @@ def no_throttle() -> None:
 
 def no_fusion() -> None:
     """Let TorchScript run its graph unfused."""
-
-    def configure_torch(num_threads: int) -> None:
-        model.torch.set_num_threads(num_threads)
-
-    app.configure_torch = configure_torch
+    model.suitable_kernels = lambda _: [Kernels.PLAIN]
 
 
 def orjson_reader() -> None:

@@ -92,7 +92,8 @@ def copies(prepare: Callable[[Module], Module]) -> Callable[[Path], Callable[[in
 
 def served(weights: Path) -> Callable[[int], Forward]:
     """Use what the service makes of the file, its array interface included."""
-    from service.inference.model import configure_torch, load_model
+    from service.inference.model import load_model
+    from service.inference.torchscript import configure_torch
 
     configure_torch(1)
     model = load_model(weights, batch_sizes=BATCHES)

@@ -11,34 +11,34 @@ CGROUP_ROOT = Path("/sys/fs/cgroup")
 MAX_THREADS = 4
 
 
-def cpu_limit(cgroup_root: Path = CGROUP_ROOT) -> tuple[float, str]:
+def cpu_limit(given: float | None = None, cgroup_root: Path = CGROUP_ROOT) -> tuple[float, str]:
     """Return the CPUs that this process may keep busy, and where the figure comes from.
 
-    The smallest of the CPU affinity mask and the control group's quota: version 2 (``cpu.max``), else
-    version 1 (``cpu.cfs_quota_us`` over ``cpu.cfs_period_us``). See the kernel's
-    Documentation/admin-guide/cgroup-v2.rst.
+    What is given stands. Otherwise it is the smaller of the CPU affinity mask and the control group's quota:
+    version 2 (``cpu.max``), else version 1 (``cpu.cfs_quota_us`` over ``cpu.cfs_period_us``). See the
+    kernel's Documentation/admin-guide/cgroup-v2.rst.
     """
+    if given is not None:
+        return given, f"CPU_LIMIT: {given:g} CPUs"
     affinity = float(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
     quota, source = _quota(cgroup_root)
     if quota is not None and quota < affinity:
-        return quota, source
-    return affinity, "CPU affinity"
+        return quota, f"{source}: {quota:g} CPUs"
+    return affinity, f"CPU affinity: {affinity:g} CPUs"
 
 
-def plan_threads(
-    limit: float | None = None, threads: int | None = None, cgroup_root: Path = CGROUP_ROOT
-) -> tuple[int, str]:
-    """Return how many threads compute a batch, and where the number of CPUs is from.
+def whole_cpus(limit: float) -> int:
+    """Return how many threads can compute at the same time: one at least."""
+    return max(1, math.floor(limit))
 
-    What is given stands. Otherwise one CPU is left to the event loop, and at most four threads compute:
-    kernels this small wait for each other longer than they compute once they are cut in many parts.
+
+def plan_threads(limit: float) -> int:
+    """Return how many threads compute a batch of a small model.
+
+    One CPU is left to the event loop, and at most four threads compute: kernels this small wait for each
+    other longer than they compute once they are cut in many parts.
     """
-    source = "CPU_LIMIT"
-    if limit is None:
-        limit, source = cpu_limit(cgroup_root)
-    if threads is None:
-        threads = min(max(1, math.floor(limit) - 1), MAX_THREADS)
-    return threads, f"{source}: {limit:g} CPUs"
+    return min(max(1, whole_cpus(limit) - 1), MAX_THREADS)
 
 
 def _quota(root: Path) -> tuple[float | None, str]:

@@ -41,6 +41,10 @@ class Metrics(Collector):
             "requests_rejected", "Requests refused, by problem type.", ["reason"], registry=self.registry
         )
         self._model = Info("model", "The weights that serve.", registry=self.registry)
+        self._max_batch_size = Gauge(
+            "inference_max_batch_size", "Images in one forward pass, at most.", registry=self.registry
+        )
+        self._threads = Gauge("inference_threads", "Threads that compute a batch.", registry=self.registry)
         self.reloads = PrometheusCounter(
             "model_reloads", "Attempts to load new weights.", ["result"], registry=self.registry
         )
@@ -62,6 +66,11 @@ class Metrics(Collector):
         """Say which weights serve from now on, and which classes, called so, they tell apart."""
         self._model.info({"name": name, "version": version})
         self._target, self._classes = target, classes
+
+    def computing(self, max_batch_size: int, threads: int) -> None:
+        """Say how large a batch may be from now on, and how many threads compute it."""
+        self._max_batch_size.set(max_batch_size)
+        self._threads.set(threads)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request, and the time from its head to the end of its answer."""

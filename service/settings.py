@@ -43,9 +43,15 @@ class Settings:
         60.0, "seconds that a weights file may take to be read, loaded and checked", 0.1, 3600
     )
     num_threads: int | None = _setting(
-        None, "threads that compute one batch; empty: one less than there are CPUs, 1 to 4", 1, 1024
+        None,
+        "threads that compute one batch; empty: one less than there are CPUs, 1 to 4, "
+        "or what measurement finds best for a model that takes over a millisecond",
+        1,
+        1024,
     )
-    max_batch_size: int = _setting(64, "images in one forward pass, at most", 1, 1024)
+    max_batch_size: int | None = _setting(
+        None, "images in one forward pass, at most; empty: what measurement finds best, up to 64", 1, 1024
+    )
     max_queue_size: int = _setting(1024, "images that may wait for the model, at most", 1, 1_000_000)
     queue_timeout_seconds: float = _setting(
         2.0, "seconds a request may wait for its answer before it gets a 504", 0.01, 3600

@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from service.inference.batching import batch_sizes
-from service.inference.model import Model, configure_torch, load_model
+from service.inference.model import Model, load_model
+from service.inference.torchscript import configure_torch
 from service.settings import BUNDLED_MODEL, Settings
 from tests.support.paths import DATA, ROOT
 from tests.support.ports import free_port

@@ -27,39 +27,35 @@ def cgroup_v1(root, quota):
 def test_cgroup_v2_limits(big_node, tmp_path, cpu_max, limit):
     (tmp_path / "cpu.max").write_text(f"{cpu_max}\n")
 
-    assert cpu_limit(tmp_path) == (limit, "cgroup v2 cpu.max")
+    assert cpu_limit(cgroup_root=tmp_path) == (limit, f"cgroup v2 cpu.max: {limit:g} CPUs")
 
 
 def test_cgroup_v1_limits(big_node, tmp_path):
     cgroup_v1(tmp_path, 150000)
 
-    assert cpu_limit(tmp_path) == (1.5, "cgroup v1 cpu.cfs_quota_us")
+    assert cpu_limit(cgroup_root=tmp_path) == (1.5, "cgroup v1 cpu.cfs_quota_us: 1.5 CPUs")
 
 
 def test_without_a_limit_the_affinity_mask_counts(big_node, tmp_path):
-    assert cpu_limit(tmp_path) == (64, "CPU affinity")
+    assert cpu_limit(cgroup_root=tmp_path) == (64, "CPU affinity: 64 CPUs")
     (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert cpu_limit(tmp_path) == (64, "CPU affinity")
+    assert cpu_limit(cgroup_root=tmp_path) == (64, "CPU affinity: 64 CPUs")
 
 
 def test_cgroup_v1_without_a_quota(big_node, tmp_path):
     cgroup_v1(tmp_path, -1)
 
-    assert cpu_limit(tmp_path) == (64, "CPU affinity")
+    assert cpu_limit(cgroup_root=tmp_path) == (64, "CPU affinity: 64 CPUs")
 
 
 @pytest.mark.parametrize(
     ("limit", "threads"), [(0.5, 1), (1, 1), (2, 1), (2.9, 1), (3, 2), (4.5, 3), (8, 4), (64, 4)]
 )
 def test_one_cpu_is_left_to_the_event_loop_and_at_most_four_compute(limit, threads):
-    assert plan_threads(limit) == (threads, f"CPU_LIMIT: {limit:g} CPUs")
+    assert plan_threads(limit) == threads
 
 
-def test_what_is_given_stands():
-    assert plan_threads(8, threads=2) == (2, "CPU_LIMIT: 8 CPUs")
-
-
-def test_the_limit_is_the_containers_where_none_is_given(big_node, tmp_path):
+def test_what_is_given_stands(big_node, tmp_path):
     (tmp_path / "cpu.max").write_text("300000 100000\n")
 
-    assert plan_threads(cgroup_root=tmp_path) == (2, "cgroup v2 cpu.max: 3 CPUs")
+    assert cpu_limit(8, tmp_path) == (8, "CPU_LIMIT: 8 CPUs")

@@ -24,10 +24,10 @@ from service.api.state import Service
 from service.api.triton import triton_routes
 from service.api.ui import ui_routes
 from service.inference.batcher import Batcher
-from service.inference.batching import batch_sizes
 from service.inference.load_thread import LoadThread
-from service.inference.model import configure_torch, load_model
+from service.inference.loading import load_served_model
 from service.inference.reloader import Reloader
+from service.inference.torchscript import configure_torch
 from service.inputs.decoding import DecodingThread
 from service.logs import dropped_lines
 from service.metrics import Metrics
@@ -71,24 +71,15 @@ def _lifespan(
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        threads, reason = cpu.plan_threads(settings.cpu_limit, settings.num_threads)
-        logger.info("computing with %d thread(s) (%s)", threads, reason)
-        configure_torch(threads)
-        load = partial(
-            load_model,
-            settings.model_path,
-            batch_sizes=batch_sizes(settings.max_batch_size),
-            sha256=settings.model_sha256,
-            max_bytes=settings.max_model_bytes,
-        )
+        limit, _ = cpu.cpu_limit(settings.cpu_limit)
+        configure_torch(settings.num_threads or cpu.plan_threads(limit))
         thread = LoadThread(settings.load_timeout_seconds)
-        model = await thread.run(load)
+        model = await thread.run(partial(load_served_model, settings))
         rehearse(model)
         async with (
             Batcher(
                 model,
                 tracker.metrics,
-                max_batch_size=settings.max_batch_size,
                 max_queue_size=settings.max_queue_size,
                 queue_timeout_seconds=settings.queue_timeout_seconds,
             ) as batcher,

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import ModelUnavailable, QueueFull, QueueTimeout
-from service.inference.batching import BatchModel, batch_sizes, plan_batches
+from service.inference.batching import BatchModel, plan_batches
 from service.inference.model_thread import ModelThread
 from service.inference.pending import Abandoned, PendingImage, Reply
 from service.inference.prediction import Prediction, predictions
@@ -52,8 +52,8 @@ class Batcher:
     """Runs single images through a model, in batches made of whatever waits.
 
     Use it as ``async with Batcher(...) as batcher``: entering starts the thread and warms the model up
-    in it, leaving stops it. Everything but the forward pass happens in the event loop. A batch runs on what
-    ``model`` is when it starts: to serve another one, warm it up and assign it.
+    in it, leaving stops it. Everything but the forward pass happens in the event loop. To serve another
+    model, warm it up and call ``serve``.
     """
 
     def __init__(
@@ -61,16 +61,12 @@ class Batcher:
         model: BatchModel,
         metrics: Metrics,
         *,
-        max_batch_size: int,
         max_queue_size: int,
         queue_timeout_seconds: float,
     ) -> None:
-        self.model = model
         self._metrics = metrics
         self._max_queue_size = max_queue_size
         self._queue_timeout_seconds = queue_timeout_seconds
-        self._plan = plan_batches(batch_sizes(max_batch_size))
-        self._buffer = np.zeros((max_batch_size, model.card.shape.size), np.float32)
         self._waiting: deque[PendingImage] = deque()
         self._reserved = 0
         self._running: _Batch | None = None
@@ -78,6 +74,7 @@ class Batcher:
         self._sweep_scheduled = False
         self._thread = ModelThread()
         self._loop: asyncio.AbstractEventLoop
+        self.serve(model)
 
     async def __aenter__(self) -> Batcher:
         """Start the thread, and warm the model up in it."""
@@ -107,6 +104,12 @@ class Batcher:
     def busy_seconds(self) -> float:
         """Seconds since the batch in hand was given to the model; 0 between batches."""
         return time.monotonic() - self._running.started if self._running else 0.0
+
+    def serve(self, model: BatchModel) -> None:
+        """Run batches on this model from the next one on."""
+        self.model = model
+        self._plan = plan_batches(model.batch_sizes)
+        self._buffer = np.zeros((model.batch_sizes[-1], model.card.shape.size), np.float32)
 
     async def warm_up(self, model: BatchModel) -> None:
         """Get a model up to full speed, in the thread that will run it.

@@ -11,11 +11,18 @@ from numpy.typing import NDArray
 
 from service.inference.card import Card
 
+# Beyond it no model that was measured gave more images per second.
+MAX_BATCH_SIZE = 64
+
 
 class BatchModel(Protocol):
     """What the batcher needs of a model."""
 
     card: Card
+
+    @property
+    def batch_sizes(self) -> Sequence[int]:
+        """The batch sizes that it runs, the smallest first."""
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits, shape (N, C), for images of shape (N, size)."""
@@ -25,7 +32,7 @@ class BatchModel(Protocol):
 
 
 def batch_sizes(max_batch_size: int) -> tuple[int, ...]:
-    """Return the batch sizes that are ever run: the powers of two, and the largest allowed."""
+    """Return the batch sizes that may be run: the powers of two, and the largest allowed."""
     powers = itertools.takewhile(lambda size: size < max_batch_size, (1 << n for n in itertools.count()))
     return (*powers, max_batch_size)
 

@@ -13,21 +13,21 @@ import os
 import statistics
 import sys
 import timeit
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from service.errors import InvalidModel
-from service.inference.batching import batch_sizes
 from service.inference.golden import compare
 from service.inference.load_thread import LoadThread
-from service.inference.model import Model, configure_torch, load_model
+from service.inference.loading import load_served_model
+from service.inference.model import Model
+from service.inference.torchscript import configure_torch
 from service.settings import InvalidSetting, Settings
 
-TIMED_BATCH_SIZES = (1, 8, 32)
-TIMED_CALLS = 1000
+TIMED_CALLS, TIMED_SECONDS = 1000, 0.5  # for each batch size, at most
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,16 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     configure_torch(num_threads=1)
     try:
-        settings = Settings.from_env(os.environ)
-        sizes = sorted({*batch_sizes(settings.max_batch_size), *TIMED_BATCH_SIZES})
-        load = partial(
-            load_model,
-            options.file,
-            batch_sizes=sizes,
-            sha256=options.sha256,
-            max_bytes=settings.max_model_bytes,
+        settings = replace(
+            Settings.from_env(os.environ), model_path=options.file, model_sha256=options.sha256, num_threads=1
         )
-        model = asyncio.run(LoadThread(settings.load_timeout_seconds).run(load))
+        thread = LoadThread(settings.load_timeout_seconds)
+        model = asyncio.run(thread.run(partial(load_served_model, settings)))
     except (InvalidModel, InvalidSetting) as error:
         print(error, file=sys.stderr)
         return 1
@@ -58,19 +53,20 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"sha256: {model.sha256}")
     with torch.inference_mode():
         print(
-            f"golden cases: {len(model.golden.logits)} agree at batch sizes {', '.join(map(str, sizes))}; "
-            f"no logit is off by more than {worst_difference(model, sizes):.1e}"
+            f"golden cases: {len(model.golden.logits)} agree at batch sizes "
+            f"{', '.join(map(str, model.batch_sizes))}; "
+            f"no logit is off by more than {worst_difference(model):.1e}"
         )
-        times = (f"{microseconds_per_image(model, size):.0f} at batch {size}" for size in TIMED_BATCH_SIZES)
-        print(f"µs per image, one thread: {', '.join(times)}")
+        times = (f"{microseconds_per_image(model, size):.0f} at batch {size}" for size in model.batch_sizes)
+        print(f"µs per image, one thread: {', '.join(times)}; with {model.kernels.value}")
     return 0
 
 
-def worst_difference(model: Model, sizes: Sequence[int]) -> float:
-    """Return how far a logit is from the trainer's, at most, over all golden cases at these batch sizes."""
+def worst_difference(model: Model) -> float:
+    """Return how far a logit is from the trainer's, at most, over all golden cases at all batch sizes."""
     return max(
         compare(model.logits(images), logits)
-        for size in sizes
+        for size in model.batch_sizes
         for images, logits in model.golden.batches(size)
     )
 
@@ -78,5 +74,6 @@ def worst_difference(model: Model, sizes: Sequence[int]) -> float:
 def microseconds_per_image(model: Model, size: int) -> float:
     """Return the median time of a batch of this size, divided by its images."""
     images, _ = next(model.golden.batches(size))
-    seconds = timeit.repeat(lambda: model.logits(images), number=1, repeat=TIMED_CALLS)
+    calls = max(3, min(TIMED_CALLS, int(TIMED_SECONDS / model.batch_seconds[size])))
+    seconds = timeit.repeat(lambda: model.logits(images), number=1, repeat=calls)
     return statistics.median(seconds) / size * 1e6

@@ -6,13 +6,10 @@ logits, one for each class.
 
 from __future__ import annotations
 
-import io
 import logging
-import os
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +18,8 @@ from numpy.typing import NDArray
 from service.errors import InvalidModel
 from service.inference.card import Card
 from service.inference.golden import compare
+from service.inference.measuring import choose_batch_limit, choose_threads, larger_may_pay, shortest_seconds
+from service.inference.torchscript import Kernels, compiling, load_module, reason_of, suitable_kernels
 from service.inference.weights import MAX_FILE_BYTES, Weights, read_weights
 from service.inputs.image import Shape
 
@@ -32,13 +31,27 @@ WARM_UP_CALLS = 4
 class Model:
     """A loaded weights file, proven at every batch size that is run."""
 
-    def __init__(self, weights: Weights, module: torch.jit.ScriptModule, batch_sizes: Sequence[int]) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        module: torch.jit.ScriptModule,
+        batch_seconds: Mapping[int, float],
+        kernels: Kernels,
+    ) -> None:
+        """Take a proven module, and how long a batch of each size takes that will be run."""
         self.card = weights.card
         self.sha256 = weights.sha256
         self.golden = weights.golden
+        self.batch_seconds = batch_seconds
+        self.kernels = kernels
+        self.num_threads = torch.get_num_threads()
         self._module = module
         self._forward = module.forward
-        self._batch_sizes = batch_sizes
+
+    @property
+    def batch_sizes(self) -> Sequence[int]:
+        """The batch sizes that it has been proven for, the smallest first."""
+        return tuple(self.batch_seconds)
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits, shape (N, C), for images of shape (N, size).
@@ -51,13 +64,14 @@ class Model:
     def warm_up(self) -> Iterator[None]:
         """Replay golden cases in the thread that will serve, one batch a step, the smallest size first.
 
-        Loading has compiled all there is to compile; what is left is what a thread keeps for itself. Each
-        step takes a few milliseconds at most, so that requests may be served in between.
+        Loading has compiled all there is to compile; what is left is what a thread keeps for itself, the
+        number of threads that it computes with among it.
 
         Raises:
             InvalidModel: a logit is not the one that the trainer got.
         """
-        for size in self._batch_sizes:
+        torch.set_num_threads(self.num_threads)
+        for size in self.batch_sizes:
             images, logits = next(self.golden.batches(size))
             for _ in range(WARM_UP_CALLS):
                 compare(_run(self._module, images, self.card), logits)
@@ -68,11 +82,15 @@ def load_model(
     path: Path,
     *,
     batch_sizes: Sequence[int] = (1,),
+    longest_batch_seconds: float | None = None,
+    max_threads: int = 0,
     sha256: str = "",
     max_bytes: int = MAX_FILE_BYTES,
 ) -> Model:
     """Load a weights file for the batch sizes that will be run, replaying its golden cases at each.
 
+    With ``longest_batch_seconds`` only those sizes are kept that measurement finds worth it, see
+    ``service.inference.measuring``, and with ``max_threads`` it chooses how many threads compute a batch.
     ``sha256`` is the digest that the file must have, in hexadecimal, or empty.
 
     Raises:
@@ -80,49 +98,61 @@ def load_model(
     """
     weights = read_weights(path, sha256=sha256, max_bytes=max_bytes)
     try:
-        module = _load_module(weights.data)
-        _prove(module, weights, batch_sizes)
+        with torch.inference_mode():
+            # First as PyTorch itself computes: if that is wrong, the file is, and not our kernels.
+            plain = load_module(weights.data, Kernels.PLAIN)
+            _prove(plain, weights, 1)
+            if max_threads:
+                choose_threads(partial(_prove_batch, plain, weights, 1), max_threads)
+            del plain
+            for kernels in suitable_kernels(weights.data):
+                try:
+                    with compiling(kernels):
+                        module, seconds = _compile(weights, kernels, batch_sizes, longest_batch_seconds)
+                    break
+                except InvalidModel as error:
+                    if kernels is Kernels.PLAIN:
+                        raise
+                    logger.warning("%s, with %s, %s; trying without", path, kernels.value, error)
     except InvalidModel as error:
         raise InvalidModel(f"{path} {error}") from None
-    return Model(weights, module, batch_sizes)
+    return Model(weights, module, seconds, kernels)
 
 
-def configure_torch(num_threads: int) -> None:
-    """Set what holds for the whole process: threads per batch, and oneDNN's graph fusion where it exists."""
-    torch.set_num_threads(num_threads)
-    # oneDNN would keep the kernels of the last 1024 fused graphs: those of models that serve no more. Each
-    # module holds its own kernels anyway. It reads the variable when it compiles its first graph.
-    os.environ.setdefault("DNNL_GRAPH_COMPILED_PARTITION_CACHE_CAPACITY", "0")
-    try:
-        torch.jit.enable_onednn_fusion(True)
-    except RuntimeError as error:  # a build of PyTorch without it serves unfused
-        logger.info("oneDNN graph fusion is not available: %s", error)
+def _compile(
+    weights: Weights, kernels: Kernels, batch_sizes: Sequence[int], longest_batch_seconds: float | None
+) -> tuple[torch.jit.ScriptModule, dict[int, float]]:
+    """Return the module, proven at the batch sizes that will be run, and the seconds that each takes."""
+    module = load_module(weights.data, kernels)
+    seconds: dict[int, float] = {}
+    for size in batch_sizes:
+        seconds[size] = _prove(module, weights, size)
+        if longest_batch_seconds is not None and not larger_may_pay(seconds, longest_batch_seconds):
+            break
+    if longest_batch_seconds is not None:
+        limit = choose_batch_limit(seconds, longest_batch_seconds)
+        seconds = {size: taken for size, taken in seconds.items() if size <= limit}
+    return module, seconds
 
 
-def _prove(module: torch.jit.ScriptModule, weights: Weights, batch_sizes: Sequence[int]) -> None:
-    """Have the module give the golden logits in batches of each size.
+def _prove(module: torch.jit.ScriptModule, weights: Weights, size: int) -> float:
+    """Have the module give all golden logits in batches of this size, and return the seconds that one takes.
 
-    The profiling executor observes the first calls of each shape and compiles in the next ones: the rounds
-    leave none of that to a client, and the kernels that will serve have been through all cases.
+    The profiling executor observes the first call of a shape and compiles in the next ones: nothing of that
+    is left to a client, and the kernels that will serve have been through all cases.
     """
-    with torch.inference_mode():
-        for size in batch_sizes:
-            for _ in range(WARM_UP_CALLS):
-                for images, logits in weights.golden.batches(size):
-                    compare(_run(module, images, weights.card), logits)
+    first = partial(_prove_batch, module, weights, size)
+    for _ in range(WARM_UP_CALLS):
+        first()
+    for images, logits in weights.golden.batches(size):
+        compare(_run(module, images, weights.card), logits)
+    return shortest_seconds(first)
 
 
-def _load_module(data: bytes) -> torch.jit.ScriptModule:
-    try:
-        with warnings.catch_warnings():
-            # TorchScript is this project's file format by choice; PyTorch deprecates torch.jit.
-            warnings.filterwarnings("ignore", message="`torch.jit")
-            load: Any = torch.jit.load
-            module: torch.jit.ScriptModule = load(io.BytesIO(data), map_location="cpu")
-    except Exception as error:  # whatever PyTorch makes of what may be anything
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise InvalidModel(f"holds no TorchScript that can be loaded: {reason}") from None
-    return module.eval()
+def _prove_batch(module: torch.jit.ScriptModule, weights: Weights, size: int) -> None:
+    """Have the module give the golden logits of the first cases."""
+    images, logits = next(weights.golden.batches(size))
+    compare(_run(module, images, weights.card), logits)
 
 
 def _run(module: torch.jit.ScriptModule, images: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
@@ -132,8 +162,7 @@ def _run(module: torch.jit.ScriptModule, images: NDArray[np.float32], card: Card
     try:
         logits = module(tensor)
     except Exception as error:  # torch.jit.Error is one; a module can raise whatever its author chose
-        reason = (str(error).strip() or repr(error)).splitlines()[-1].removeprefix("RuntimeError: ")
-        raise InvalidModel(f"does not take float32 {list(tensor.shape)}: {reason}") from None
+        raise InvalidModel(f"does not take float32 {list(tensor.shape)}: {reason_of(error)}") from None
     if not isinstance(logits, torch.Tensor):
         raise InvalidModel(f"gives a {type(logits).__name__}; expected a tensor, float32 [N, {classes}]")
     if logits.shape != (len(images), classes) or logits.dtype != torch.float32:

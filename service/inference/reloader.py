@@ -19,9 +19,9 @@ from watchfiles import awatch
 
 from service.errors import InvalidModel
 from service.inference.batcher import Batcher
-from service.inference.batching import batch_sizes
 from service.inference.load_thread import LoadThread
-from service.inference.model import Model, load_model
+from service.inference.loading import load_served_model
+from service.inference.model import Model
 from service.inference.weights import file_sha256
 from service.metrics import Metrics
 from service.settings import Settings
@@ -65,7 +65,7 @@ class Reloader:
         self._wake = asyncio.Event()
         self._requested = False
         self._tasks: list[asyncio.Task[None]] = []
-        metrics.serving(model.card.name, model.card.version, model.card.target, model.card.classes)
+        self._announce(model)
         for result in ("success", "failure"):
             metrics.reloads.labels(result)  # a counter that starts at 0 shows its first increase
 
@@ -132,26 +132,23 @@ class Reloader:
 
     async def _swap(self) -> None:
         settings = self._settings
-        sizes = batch_sizes(settings.max_batch_size)
-        model = await self._thread.run(
-            lambda: load_model(
-                self._path,
-                batch_sizes=sizes,
-                sha256=settings.model_sha256,
-                max_bytes=settings.max_model_bytes,
-            )
-        )
+        model = await self._thread.run(lambda: load_served_model(settings))
         if model.card.takes != self._model.card.takes:
             raise InvalidModel(
                 f"{self._path} takes or gives something else than what is served; restart to serve it"
             )
         self._rehearse(model)
         await self._batcher.warm_up(model)
-        self._batcher.model = model
+        self._batcher.serve(model)
         before, self._model, self._refused = self._name, model, ""
-        self._metrics.serving(model.card.name, model.card.version, model.card.target, model.card.classes)
+        self._announce(model)
         self._metrics.reloads.labels("success").inc()
         logger.info("serving %s from %s, after %s", self._name, self._path, before)
+
+    def _announce(self, model: Model) -> None:
+        card = model.card
+        self._metrics.serving(card.name, card.version, card.target, card.classes)
+        self._metrics.computing(model.batch_sizes[-1], model.num_threads)
 
     def _refuse(self, content: str, error: Exception, *, requested: bool) -> None:
         known = isinstance(error, InvalidModel)

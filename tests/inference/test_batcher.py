@@ -16,7 +16,7 @@ from service.metrics import Metrics
 from tests.support.wait import until_async
 
 MAX_BATCH_SIZE = 32
-LIMITS = {"max_batch_size": MAX_BATCH_SIZE, "max_queue_size": 16, "queue_timeout_seconds": 30}
+LIMITS = {"max_queue_size": 16, "queue_timeout_seconds": 30}
 
 
 class GatedModel:
@@ -24,6 +24,7 @@ class GatedModel:
 
     def __init__(self, model):
         self.card = model.card
+        self.batch_sizes = model.batch_sizes
         self.warm_up = model.warm_up
         self.sizes = []
         self.begun = threading.Semaphore(0)
@@ -208,7 +209,10 @@ def test_metrics_that_fail_stop_no_answer(model, digits, caplog):
             raise OSError("no room for metrics")
 
     async def predict():
-        async with batcher_of(model, FailingMetrics(), max_batch_size=1) as batcher:
+        one_by_one = GatedModel(model)
+        one_by_one.batch_sizes = (1,)
+        one_by_one.open()
+        async with batcher_of(one_by_one, FailingMetrics()) as batcher:
             return await asyncio.gather(*(batcher.submit(pixels(image)) for image in digits[:3]))
 
     assert [prediction.label for prediction in asyncio.run(predict())] == [7, 2, 1]
@@ -235,7 +239,7 @@ def test_a_new_model_serves_from_the_next_batch_on(model, digits):
         async with batcher_of(gated) as batcher:
             running = batcher.submit(pixels(digits[0]))
             await begun(gated)
-            batcher.model = model
+            batcher.serve(model)
             gated.open()
             await running
             later = await batcher.submit(pixels(digits[0]))

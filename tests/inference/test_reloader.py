@@ -172,9 +172,7 @@ async def serving(path, **options):
     settings = Settings(model_path=path, max_batch_size=2, **options)
     metrics = Metrics()
     model = load_model(path, batch_sizes=(1, 2))
-    async with Batcher(
-        model, metrics, max_batch_size=2, max_queue_size=8, queue_timeout_seconds=30
-    ) as batcher:
+    async with Batcher(model, metrics, max_queue_size=8, queue_timeout_seconds=30) as batcher:
         thread = LoadThread(settings.load_timeout_seconds)
         yield Served(batcher, Reloader(model, batcher, metrics, settings, thread=thread), metrics)
 

@@ -65,7 +65,7 @@ def test_a_port_that_is_taken_stops_the_start(live_server):
 def test_the_use_of_the_cpus_is_logged(start_server, environment, decision):
     server = start_server(**environment)
 
-    assert server.messages("INFO", decision) == [decision]
+    assert len(server.messages("INFO", decision)) == 1
 
 
 def test_a_setting_of_earlier_versions_is_answered_by_a_warning(start_server):

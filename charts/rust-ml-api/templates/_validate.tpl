@@ -8,7 +8,7 @@ stops the installation with a message that names the values and says what to cha
 {{- if le (int $v.terminationGracePeriodSeconds) (int $drain) }}
 {{- fail (printf "terminationGracePeriodSeconds is %v, but preStopSleepSeconds (%v) plus settings.shutdownTimeoutSeconds (%v) already take %v s. Kubernetes would kill pods that are still answering requests. Set terminationGracePeriodSeconds above %v." $v.terminationGracePeriodSeconds $v.preStopSleepSeconds $v.settings.shutdownTimeoutSeconds $drain $drain) }}
 {{- end }}
-{{- if gt (int $v.settings.maxBatchSize) (int $v.settings.maxQueueSize) }}
+{{- if gt (int (default 0 $v.settings.maxBatchSize)) (int $v.settings.maxQueueSize) }}
 {{- fail (printf "settings.maxBatchSize is %v, but settings.maxQueueSize is %v: a batch could never reach its maximum size. Raise settings.maxQueueSize or lower settings.maxBatchSize." (int $v.settings.maxBatchSize) (int $v.settings.maxQueueSize)) }}
 {{- end }}
 {{- /* An empty string was the default: `helm upgrade --reuse-values` passes it on, so it is ignored. */}}
