@@ -17,7 +17,7 @@ from prometheus_client import Counter, Histogram
 import service.__main__ as program
 from service import metrics
 from service.api import app
-from service.inference import batcher, model
+from service.inference import batcher, loading, model
 from service.inference.torchscript import Kernels
 from service.inputs import numbers
 from service.server import protocol, throttle
@@ -38,6 +38,11 @@ def no_throttle() -> None:
 def no_fusion() -> None:
     """Let TorchScript run its graph unfused."""
     model.suitable_kernels = lambda _: [Kernels.PLAIN]
+
+
+def no_inline() -> None:
+    """Run every batch in the model's thread."""
+    loading.INLINE_SECONDS = loading.INLINE_SECONDS_BESIDE_THREAD = 0
 
 
 def orjson_reader() -> None:
@@ -106,6 +111,7 @@ PIECES: dict[str, tuple[str, Patch]] = {
     "fast-path": ("the fast path", general_path),
     "throttle": ("the throttle on refusals", no_throttle),
     "fusion": ("oneDNN's graph fusion", no_fusion),
+    "inline": ("short batches in the event loop", no_inline),
     "json": ("simdjson: orjson and numpy.array instead", orjson_reader),
     "json-exact": ("simdjson: the standard library's json instead", exact_reader),
     "metrics": ("tallied metrics: prometheus_client's own instead", client_library_metrics),

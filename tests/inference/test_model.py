@@ -29,7 +29,18 @@ def test_warming_up_takes_one_batch_a_step(path):
     model = load_model(weights.write(path), batch_sizes=(1, 2, 8))
 
     with torch.inference_mode():
-        assert list(model.warm_up()) == 3 * WARM_UP_CALLS * [None]
+        assert list(model.warm_up((1, 2, 8))) == 3 * WARM_UP_CALLS * [None]
+
+
+@pytest.mark.parametrize(
+    ("module", "seconds", "inline_size"),
+    [(models.constant(1), 1, 8), (models.constant(1), 0, 0), (models.FaultyModel(), 1, 0)],
+    ids=["quick", "slow", "with a loop"],
+)
+def test_what_may_run_in_the_event_loop_is_quick_and_can_not_loop(path, module, seconds, inline_size):
+    weights.write(path, module)
+
+    assert load_model(path, batch_sizes=(1, 2, 8), inline_seconds=seconds).inline_size == inline_size
 
 
 class Double(torch.nn.Module):

@@ -237,9 +237,10 @@ def test_connections_past_the_limit_close_idle_ones_and_health_is_answered(start
     half = PREDICT_HEAD + b"Content-Length: %d\r\n\r\n" % len(PREDICT_BODY) + PREDICT_BODY[:100]
 
     idle = [server.connect() for _ in range(30)]
-    busy = [server.connect() for _ in range(45)]
-    for connection in busy:
-        connection.sendall(half)
+    busy = []
+    for _ in range(45):
+        busy.append(server.connect())
+        busy[-1].sendall(half)  # at once: those that are older are to be busy when the next one comes
 
     assert server.health() == 200
     assert [connection.recv(1) for connection in idle] == [b""] * 30
