@@ -61,7 +61,15 @@ class Settings:
     )
     max_images_per_request: int = _setting(256, "images in one request, at most", 1, 100_000)
     max_picture_pixels: int = _setting(1 << 22, "width times height of a picture, at most", 64, 1 << 30)
-    max_body_bytes: int = _setting(1 << 20, "size of a request body, at most", 1024, 1 << 30)
+    max_picture_bytes: int = _setting(
+        1 << 25, "size of a picture's file, or of the form with it, at most", 1024, 1 << 30
+    )
+    max_body_bytes: int | None = _setting(
+        None,
+        "size of any other request body, at most; empty: 1 MiB, or room for four images as JSON",
+        1024,
+        1 << 30,
+    )
     api_keys_file: str = _setting(
         "", "file with API keys, one on each line, that predictions then need; empty: they need none"
     )

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
-from service.errors import BodyTooLarge, InvalidBody, InvalidOption, RequestAbandoned, UnsupportedEncoding
+from service.errors import (
+    BodyTooLarge,
+    InvalidBody,
+    InvalidOption,
+    QueueFull,
+    RequestAbandoned,
+    UnsupportedEncoding,
+)
+from service.inputs.image import Shape
+from service.settings import Settings
 
 # What zlib calls the formats: deflate is zlib's own, but some send it without its frame.
 WINDOWS = {b"gzip": (31,), b"x-gzip": (31,), b"deflate": (15, -15)}
 MAX_DIGITS = 18
 MAX_MEMBERS = 8
 MAX_OPTIONS = 32
+JSON_PIXEL_BYTES = 24  # of a double with all its digits, a comma, a space and a bracket
+FEW_IMAGES = 4
+LARGE_BYTES = 1 << 20
+MAX_LARGE_BYTES = 1 << 26  # of all bodies that are larger than that, while they are read
 
 
 def find_header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
@@ -29,6 +43,11 @@ def find_header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
 def media_type_of(content_type: bytes) -> bytes:
     """Return the media type in a ``Content-Type``, in lower case and without parameters (RFC 9110, 8.3.1)."""
     return content_type.partition(b";")[0].strip().lower()
+
+
+def max_body_bytes(settings: Settings, shape: Shape) -> int:
+    """Return how large a body of numbers may be, for a model that takes images of this shape."""
+    return settings.max_body_bytes or max(LARGE_BYTES, FEW_IMAGES * JSON_PIXEL_BYTES * shape.size)
 
 
 def announced_bytes(scope: Scope) -> int:
@@ -61,8 +80,8 @@ def content_coding(scope: Scope) -> bytes:
     return encoding if encoding in WINDOWS else b""
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """Return the whole body of a request, as it was sent.
+async def read_body(receive: Receive, limit: int, grow: Callable[[int], None] = lambda _: None) -> bytes:
+    """Return the whole body of a request, as it was sent; ``grow`` is called with its size so far.
 
     Raises:
         BodyTooLarge: it has more than ``limit`` bytes; no more than one chunk past the limit is kept.
@@ -78,6 +97,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
         more = message.get("more_body", False)
         if len(body) > limit:
             raise _too_large(limit)
+        grow(len(body))
     return bytes(body)
 
 
@@ -108,6 +128,40 @@ def decompress(coding: bytes, limit: int, body: bytes) -> bytes:
         except zlib.error:
             continue
     raise InvalidBody("the body is not compressed as its Content-Encoding says")
+
+
+class LargeBodies:
+    """The memory that large bodies have for themselves while they are read.
+
+    Small ones are not counted: there are never more than there are connections.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    @contextmanager
+    def account(self) -> Iterator[Callable[[int], None]]:
+        """Yield what is called with the size of a body, as far as it is known, whenever that has grown.
+
+        Raises:
+            QueueFull: there is no memory for so large a body now.
+        """
+        taken = 0
+
+        def grow(size: int) -> None:
+            nonlocal taken
+            more = size - taken
+            if size <= LARGE_BYTES or more <= 0:
+                return
+            if self._bytes + more > MAX_LARGE_BYTES:
+                raise QueueFull(f"there is no memory for a body of {size} bytes now; try again in a second")
+            self._bytes += more
+            taken = size
+
+        try:
+            yield grow
+        finally:
+            self._bytes -= taken
 
 
 class Options(NamedTuple):

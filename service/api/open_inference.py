@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from service import __version__
-from service.api.predict import NUMBER_BYTES, read_admitted_body, submit_many
+from service.api.predict import read_admitted_numbers, submit_many
 from service.api.state import service_of
 from service.api.tensors import HEADER_LENGTH, INPUT_NAME, Tensors
 from service.errors import UnknownModel
@@ -91,8 +91,7 @@ class Infer:
         service = service_of(scope)
         service.authorize(scope["headers"])
         find_card(scope)
-        image_bytes = NUMBER_BYTES * service.card.shape.size
-        body = await read_admitted_body(service, scope, receive, image_bytes)
+        body = await read_admitted_numbers(service, scope, receive)
         length = Headers(scope=scope).get(HEADER_LENGTH)
         inference = await service.decode(lambda message: service.tensors.read_request(message, length), body)
         predictions = await submit_many(service, inference.images, INPUT_NAME, receive)

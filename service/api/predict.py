@@ -52,9 +52,10 @@ class Predict:
         service = service_of(scope)
         service.authorize(scope["headers"])
         content_type = find_header(scope["headers"], b"content-type")
-        is_picture = media_type_of(content_type) not in NUMBERS
-        image_bytes = math.inf if is_picture else NUMBER_BYTES * service.card.shape.size
-        body = await read_admitted_body(service, scope, receive, image_bytes)
+        if media_type_of(content_type) in (*pictures.MEDIA_TYPES, FORM):
+            body = await read_admitted_file(service, scope, receive)
+        else:
+            body = await read_admitted_numbers(service, scope, receive)
         options = read_options(scope["query_string"])
         pixels = await read_pixels(service, content_type, body)
         answer = await submit(service, pixels, receive)
@@ -93,8 +94,7 @@ async def read_pixels(service: Service, content_type: bytes, body: bytes) -> Ima
     """
     media_type = media_type_of(content_type)
     if media_type in NUMBERS:
-        pixels = service.numbers.read_plain(media_type, body)
-        return pixels if pixels is not None else await service.decode(service.numbers.read_exactly, body)
+        return await service.read_numbers(media_type, body)
     if media_type in pictures.MEDIA_TYPES:
         return await service.decoder.run(service.read_picture, body)
     if media_type == FORM:
@@ -109,16 +109,29 @@ async def read_pixels(service: Service, content_type: bytes, body: bytes) -> Ima
     )
 
 
-async def read_admitted_body(service: Service, scope: Scope, receive: Receive, image_bytes: float) -> bytes:
+async def read_admitted_numbers(service: Service, scope: Scope, receive: Receive) -> bytes:
+    """Return a body of numbers, which may be many images, as ``_read_admitted`` does."""
+    image_bytes = NUMBER_BYTES * service.card.shape.size
+    return await _read_admitted(service, scope, receive, image_bytes, service.max_body_bytes)
+
+
+async def read_admitted_file(service: Service, scope: Scope, receive: Receive) -> bytes:
+    """Return a body with one picture as ``_read_admitted`` does."""
+    return await _read_admitted(service, scope, receive, math.inf, service.settings.max_picture_bytes)
+
+
+async def _read_admitted(
+    service: Service, scope: Scope, receive: Receive, image_bytes: float, limit: int
+) -> bytes:
     """Return the body of a request for which the queue has room, as far as its size tells.
 
     Its head says how large it is: what can't have room is refused before it is read.
 
     Raises:
-        QueueFull: there is no room for as many images as it is likely to hold, of ``image_bytes`` each.
+        QueueFull: there is no room for as many images as it is likely to hold, of ``image_bytes`` each, or no
+            memory for so large a body.
         ServiceError: what ``content_coding``, ``read_body`` and ``decompress`` raise.
     """
-    limit = service.settings.max_body_bytes
     most = service.max_images
 
     def images_in(size: int) -> int:
@@ -126,8 +139,10 @@ async def read_admitted_body(service: Service, scope: Scope, receive: Receive, i
 
     coding = content_coding(scope)
     check_announced(scope, limit)
-    with service.batcher.reserve(images_in(announced_bytes(scope))):
-        body = await read_body(receive, limit)
+    announced = announced_bytes(scope)
+    with service.batcher.reserve(images_in(announced)), service.large_bodies.account() as grow:
+        grow(announced)
+        body = await read_body(receive, limit, grow)
     if coding:
         body = await service.decoder.run(partial(decompress, coding, limit), body)
     service.batcher.check_room(images_in(len(body)))  # it may have come in chunks, or compressed

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from starlette.types import Scope
 
 from service.api.auth import ApiKeys
+from service.api.body import LARGE_BYTES, LargeBodies, max_body_bytes
 from service.api.request_context import RequestTracker
 from service.api.tensors import Tensors
 from service.errors import ModelUnavailable
@@ -35,14 +37,20 @@ class Service:
     decoder: DecodingThread
     keys: ApiKeys | None  # None: predictions need no key
     max_images: int = field(init=False)  # that one request may have
+    max_body_bytes: int = field(init=False)  # of numbers
+    large_bodies: LargeBodies = field(init=False)
     numbers: NumberReader = field(init=False)
+    _large_numbers: NumberReader = field(init=False)  # the decoder's own
     tensors: Tensors = field(init=False)
 
     def __post_init__(self) -> None:
         """Work out what follows from the settings."""
         most = min(self.settings.max_images_per_request, self.settings.max_queue_size)
         self.max_images = most
+        self.max_body_bytes = max_body_bytes(self.settings, self.card.shape)
+        self.large_bodies = LargeBodies()
         self.numbers = NumberReader(self.card.shape, most)
+        self._large_numbers = NumberReader(self.card.shape, most)
         self.tensors = Tensors(self.card, most)
 
     @property
@@ -59,6 +67,13 @@ class Service:
         if len(body) <= SMALL_BYTES:
             return call(body)
         return await self.decoder.run(call, body)
+
+    async def read_numbers(self, media_type: bytes, body: bytes) -> Image:
+        """Return the pixels of a body that is JSON or bytes; see ``service.inputs.numbers``."""
+        if len(body) > LARGE_BYTES:
+            return await self.decoder.run(partial(self._large_numbers.read, media_type), body)
+        pixels = self.numbers.read_plain(media_type, body)
+        return pixels if pixels is not None else await self.decode(self.numbers.read_exactly, body)
 
     def read_picture(self, data: bytes) -> Image:
         """Return the flat image in a picture file; see ``service.inputs.pictures``."""

@@ -12,7 +12,7 @@ from service.errors import QueueFull, QueueTimeout
 T = TypeVar("T")
 
 # However many bodies may wait by number, together they hold no more memory than this.
-MAX_WAITING_BYTES = 32 << 20
+MAX_WAITING_BYTES = 1 << 26
 
 
 class DecodingThread:

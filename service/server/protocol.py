@@ -33,7 +33,9 @@ class PredictProtocol(Http11Protocol):
         self._throttle = throttle
         # The lifespan has made it before the first connection comes.
         self._service: Service = self.config.app.state.service  # type: ignore[union-attr]
-        self.max_message_bytes = 8 * self._service.settings.max_body_bytes
+        self.max_message_bytes = 8 * max(
+            self._service.max_body_bytes, self._service.settings.max_picture_bytes
+        )
         self._timer = StageTimer()
         self._last_request_at = math.inf
         self._requests_left = math.inf

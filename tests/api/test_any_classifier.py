@@ -29,7 +29,7 @@ def served(request, tmp_path_factory):
     classifier = CLASSIFIERS[request.param]
     folder = tmp_path_factory.mktemp("any")
     path = classifier.write(folder / "weights.pt")
-    server = Server(folder / "server.log", {"MODEL_PATH": path, "MAX_BODY_BYTES": 16 << 20})
+    server = Server(folder / "server.log", {"MODEL_PATH": path})
     yield classifier, server.wait_until_ready(), path
     server.kill()
 
