@@ -5,7 +5,8 @@
     ├── InvalidRequest         400  not HTTP
     ├── Unauthorized           401  no API key, or an unknown one
     ├── UnknownModel           404  another model, or another version, than the one that is served
-    ├── UnsupportedExtension   404  an extension of the Open Inference Protocol that is not offered
+    ├── UnsupportedExtension   404  an operation of another server's protocol that is not offered
+    ├── UnsupportedMethod      405  what would manage a server of many models
     ├── RequestTimeout         408  the request did not arrive in time
     ├── BodyTooLarge           413  more bytes than the limit
     ├── PictureTooLarge        413  more pixels than the limit
@@ -80,6 +81,12 @@ class UnknownModel(ServiceError):
 class UnsupportedExtension(ServiceError):
     status = HTTPStatus.NOT_FOUND
     title = "An extension that is not offered"
+
+
+class UnsupportedMethod(ServiceError):
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    title = "A method that is not offered"
+    headers: ClassVar[Mapping[str, str]] = {"allow": "GET"}
 
 
 class RequestTimeout(ServiceError):

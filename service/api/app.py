@@ -21,6 +21,7 @@ from service.api.open_inference import open_inference_routes
 from service.api.rehearsal import rehearse
 from service.api.request_context import RequestTracker
 from service.api.state import Service
+from service.api.torchserve import torchserve_routes
 from service.api.triton import triton_routes
 from service.api.ui import ui_routes
 from service.inference.batcher import Batcher
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/openapi.json", operations.openapi),
             *triton_routes(),
             *open_inference_routes(),
+            *torchserve_routes(),
             *ui_routes(),
         ],
         lifespan=_lifespan(settings, tracker, keys),

@@ -1,4 +1,4 @@
-"""Errors as responses: problem details (RFC 9457), and their form in the Open Inference Protocol."""
+"""Errors as responses: problem details (RFC 9457), and their forms in other protocols."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.errors import ServiceError
+from service.errors import ServiceError, UnknownModel
 
-OPEN_INFERENCE = "/v2"  # whose clients expect errors in the protocol's own form
+# Paths whose clients expect errors in another form.
+OPEN_INFERENCE = "/v2"
+TORCHSERVE = ("/predictions", "/models")
+TORCHSERVE_TYPES = {
+    HTTPStatus.UNAUTHORIZED: "InvalidKeyException",
+    HTTPStatus.NOT_FOUND: "ResourceNotFoundException",
+    HTTPStatus.METHOD_NOT_ALLOWED: "MethodNotAllowedException",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "InternalServerException",
+    HTTPStatus.SERVICE_UNAVAILABLE: "ServiceUnavailableException",
+    HTTPStatus.GATEWAY_TIMEOUT: "ServiceUnavailableException",
+}
 
 
 def problem(error: ServiceError) -> Response:
@@ -47,18 +57,25 @@ def internal_error(request_id: str) -> Response:
 
 
 def in_protocol_of(path: str, response: Response) -> Response:
-    """Return a problem as it is, or as ``{"error": "…"}`` on the paths of the Open Inference Protocol."""
-    if not path.startswith(OPEN_INFERENCE):
+    """Return a problem as it is, or as the protocol of the path has it.
+
+    The Open Inference Protocol has ``{"error": "…"}``, TorchServe's ``{"code", "type", "message"}``.
+    """
+    if not path.startswith((OPEN_INFERENCE, *TORCHSERVE)):
         return response
-    detail = orjson.loads(bytes(response.body))["detail"]
+    found = orjson.loads(bytes(response.body))
+    content = {"error": found["detail"]}
+    if path.startswith(TORCHSERVE):
+        type_ = TORCHSERVE_TYPES.get(HTTPStatus(response.status_code), "BadRequestException")
+        if found["type"].endswith(UnknownModel.slug):
+            type_ = "ModelNotFoundException"
+        content = {"code": response.status_code, "type": type_, "message": found["detail"]}
     headers = {
         name: value
         for name, value in response.headers.items()
         if name not in ("content-type", "content-length")
     }
-    return Response(
-        orjson.dumps({"error": detail}), response.status_code, headers, media_type="application/json"
-    )
+    return Response(orjson.dumps(content), response.status_code, headers, media_type="application/json")
 
 
 def _problem_details(

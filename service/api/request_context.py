@@ -36,6 +36,7 @@ class RequestTracker:
 
     def __init__(self, *, metrics: Metrics, replica: str, access_log_sample: float = 0.0) -> None:
         self.metrics = metrics
+        self.replica = replica
         self.access_log_sample = access_log_sample
         self.headers: list[Header] = [
             (b"x-served-by", replica.encode("latin-1", "replace")),

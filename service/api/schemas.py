@@ -69,6 +69,7 @@ def schemas(card: Card, max_images: int) -> Json:
             pointer={"type": "string", "description": "A JSON Pointer to the offending element."},
         ),
         **_open_inference(Tensors(card, max_images), max_images),
+        **_torchserve(),
     }
 
 
@@ -126,6 +127,28 @@ def _open_inference(known: Tensors, max_images: int) -> Json:
             {"model_name": text, "model_version": text, "outputs": _array(given)}, id=text
         ),
         "Error": _object({"error": text}),
+    }
+
+
+def _torchserve() -> Json:
+    text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
+    worker = _object({"id": text, "status": text, "gpu": {"type": "boolean"}, "pid": count})
+    queue = _object({"remainingCapacity": count, "pendingRequests": count})
+    model = _object(
+        {"modelName": text, "modelVersion": text, "modelUrl": text, "runtime": text}
+        | {"minWorkers": count, "maxWorkers": count, "batchSize": count, "maxBatchDelay": count}
+        | {"loadedAtStartup": {"type": "boolean"}, "workers": _array(worker), "jobQueueStatus": queue}
+    )
+    return {
+        "Ping": _object({"status": {"enum": ["Healthy", "Unhealthy"]}}),
+        "Likeliest": {
+            "type": "object",
+            "description": "The probability of each of the five likeliest classes, by its name.",
+            "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+        "ServedModels": _object({"models": _array(_object({"modelName": text, "modelUrl": text}))}),
+        "ServedModelDetails": _array(model),
+        "TorchServeError": _object({"code": count, "type": text, "message": text}),
     }
 
 

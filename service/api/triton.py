@@ -18,6 +18,7 @@ from service.api import predict
 from service.api.body import read_body
 from service.api.open_inference import INFER_PATHS, MODEL_PATHS, find_card
 from service.api.state import Service, service_of
+from service.api.torchserve import PREDICTION_PATHS
 from service.errors import InvalidBody, ModelUnavailable, UnsupportedExtension
 from service.inputs import json_errors
 
@@ -90,7 +91,7 @@ async def statistics(request: Request) -> Response:
     service = service_of(request.scope)
     card = find_card(request.scope) if "name" in request.path_params else service.batcher.model.card
     metrics = service.tracker.metrics
-    succeeded, failed, seconds = metrics.answered((predict.PATH, *INFER_PATHS))
+    succeeded, failed, seconds = metrics.answered((predict.PATH, *INFER_PATHS, *PREDICTION_PATHS))
     return JSONResponse(
         {
             "model_stats": [

@@ -121,7 +121,7 @@ SCHEMATHESIS = """
 generation.allow-extra-parameters = false
 
 [[operations]]
-include-method = "POST"
+include-method = ["POST", "PUT"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404, 413, 422]
 """
 
@@ -143,5 +143,5 @@ def test_schemathesis_finds_no_disagreement(live_server, tmp_path):
     )
 
     assert found.returncode == 0, found.stdout[-20_000:] + found.stderr
-    assert "19 selected / 19 total" in found.stdout
+    assert "27 selected / 27 total" in found.stdout
     assert all(line["level"] != "ERROR" for line in live_server.lines())

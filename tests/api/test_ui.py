@@ -283,7 +283,7 @@ def test_a_key_is_asked_for_and_kept(browser, start_server, digits, tmp_path):
 
 def test_the_documentation_shows_every_operation_and_runs_its_examples(page, live_server):
     page.open(f"{live_server.url}/docs")
-    page.wait_for("document.querySelectorAll('.operation').length === 19")
+    page.wait_for("document.querySelectorAll('.operation').length === 27")
 
     page.evaluate("document.querySelectorAll('.operation').forEach((each) => { each.open = true; })")
     page.evaluate("document.querySelectorAll('.example button').forEach((each) => each.click())")

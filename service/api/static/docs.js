@@ -134,7 +134,7 @@ try {
   for (const tag of api.tags) {
     place.append(element('h2', {}, tag.name[0].toUpperCase() + tag.name.slice(1)), prose(tag.description));
     for (const [path, shared] of Object.entries(api.paths)) {
-      for (const method of ['get', 'post']) {
+      for (const method of ['get', 'post', 'put']) {
         if (shared[method]?.tags.includes(tag.name)) place.append(operation(method, path, shared, api));
       }
     }
