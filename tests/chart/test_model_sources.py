@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
+import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
+from service.settings import BUNDLED_MODEL
+from tests.support.wait import until
 from tools import helm
+
+WEIGHTS = Path(BUNDLED_MODEL).read_bytes()
 
 
 def pod(values):
@@ -100,41 +109,110 @@ def test_different_training_arguments_give_the_job_a_different_name():
     assert name("1") != name("2")
 
 
+class Web(SimpleHTTPRequestHandler):
+    """Serves the files of a folder, and what no weights file is, in many wrong ways."""
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_GET(self):
+        if answer := getattr(self, f"_{self.path.lstrip('/')}", None):
+            answer()
+        else:
+            super().do_GET()
+
+    def _send(self, data, *, status=200, **headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(data)
+
+    def _announced(self):
+        self._send(b"", Content_Length=str(2**40))
+
+    def _endless(self):
+        self._send(b"")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                self.wfile.write(bytes(65536))
+
+    def _short(self):
+        self._send(b"PK", Content_Length="100")
+
+    def _empty(self):
+        self._send(b"", Content_Length="0")
+
+    def _page(self):
+        self._send(b"<!DOCTYPE html><title>Log in</title>")
+
+    def _length(self):
+        self._send(b"a", Content_Length="many")
+
+    def _forbidden(self):
+        self._send(b"", status=403)
+
+    def _circle(self):
+        self._send(b"", status=302, Location="/circle")
+
+    def _file(self):
+        self._send(b"", status=302, Location="file:///etc/passwd")
+
+    def _silent(self):
+        self.server.stopped.wait(60)
+
+    def _drip(self):
+        self._send(b"P")
+        while not self.server.stopped.wait(0.05):
+            try:
+                self.wfile.write(b"P")
+            except ConnectionError:
+                return
+
+
 @pytest.fixture(scope="module")
 def web(tmp_path_factory):
-    """The address of a web server with one small file."""
+    """The address of a web server that has the bundled weights as model.pt, and much that is none."""
     folder = tmp_path_factory.mktemp("web")
-    (folder / "model.pt").write_bytes(b"weights")
+    (folder / "model.pt").write_bytes(WEIGHTS)
+    with zipfile.ZipFile(folder / "other.zip", "w") as archive:
+        archive.writestr("archive/data.pkl", b"")
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Web, directory=folder)) as server:
+        server.daemon_threads = True
+        server.stopped = threading.Event()
         threading.Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_port}"
+        server.stopped.set()
         server.shutdown()
 
 
-def init_container(values, path):
-    """Run the init container's own command, with its own arguments, on a path of this machine."""
+def init_container(values, path, **constants):
+    """Run the init container's own command, with its own arguments, on a path of this machine.
+
+    A constant is set to another value, so that no test takes ten minutes.
+    """
     [container] = pod(values)["spec"]["initContainers"]
     arguments = [str(path) if each == "/models/mnist_cnn.pt" else each for each in container["args"]]
     command = [sys.executable, *container["command"][1:], *arguments]
+    for name, value in constants.items():
+        command[2], found = re.subn(f"(?m)^{name} = .*$", f"{name} = {value}", command[2])
+        assert found == 1
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_weights_are_downloaded_and_checked(web, tmp_path):
-    sha256 = hashlib.sha256(b"weights").hexdigest()
+    sha256 = hashlib.sha256(WEIGHTS).hexdigest()
     values = {"model": {"url": f"{web}/model.pt", "sha256": sha256}}
 
     process = init_container(values, tmp_path / "model.pt")
     said, _ = process.communicate(timeout=60)
 
     assert process.returncode == 0
-    assert said == f"{tmp_path}/model.pt: 7 bytes, sha256 {sha256}\n"
+    assert said == f"{tmp_path}/model.pt: {len(WEIGHTS)} bytes, sha256 {sha256}\n"
     assert [each.name for each in tmp_path.iterdir()] == ["model.pt"]
-    assert (tmp_path / "model.pt").read_bytes() == b"weights"
+    assert (tmp_path / "model.pt").read_bytes() == WEIGHTS
 
 
 @pytest.mark.parametrize(
@@ -169,9 +247,16 @@ def test_the_init_container_waits_until_the_file_exists(tmp_path):
     [
         (
             "http://127.0.0.1:9/model.pt",
-            "downloaded: [Errno 111] Connection refused; check model.url",
+            "downloaded: Connection refused; check model.url",
         ),
-        ("http://no-such-host.invalid/model.pt", "can't be downloaded: [Errno -"),
+        (
+            "http://no-such-host.invalid/model.pt",
+            "can't be downloaded: the name of the host can't be resolved: ",
+        ),
+        ("http://[::1/model.pt", "can't be downloaded: Invalid IPv6 URL; check model.url"),
+        ("http:///model.pt", "can't be downloaded: no host given; check model.url"),
+        ("http://127.0.0.1:9/é.pt", "downloaded: it has characters that must be percent-encoded; check"),
+        ("http://127.0.0.1:99999/model.pt", "can't be downloaded: "),
         ("http://127.0.0.1:port/model.pt", "downloaded: nonnumeric port: 'port'; check model.url"),
     ],
 )
@@ -182,6 +267,106 @@ def test_a_download_that_fails_says_one_sentence(tmp_path, url, message):
     assert process.returncode == 1
     assert message in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("forbidden", "can't be downloaded: HTTP Error 403: Forbidden; check model.url"),
+        ("circle", "can't be downloaded: HTTP Error 302: "),
+        ("file", "can't be downloaded: HTTP Error 302: "),
+        ("length", "can't be downloaded: invalid literal for int() with base 10: 'many'; check model.url"),
+        ("announced", "is larger than 2000000 bytes, the limit for a weights file (settings.maxModelBytes)"),
+        ("endless", "is larger than 2000000 bytes, the limit for a weights file (settings.maxModelBytes)"),
+        ("short", "can't be downloaded: the connection ended after 2 of 100 bytes"),
+        (
+            "page",
+            "is no weights file: its 36 bytes begin with b'<!DOCTYPE html><titl' and are no TorchScript",
+        ),
+        ("empty", "is no weights file: its 0 bytes begin with b'' and are no TorchScript"),
+        ("other.zip", "bytes begin with b'PK"),
+    ],
+)
+def test_what_is_no_weights_file_is_told_in_one_sentence(web, tmp_path, file, message):
+    values = {"model": {"url": f"{web}/{file}"}, "settings": {"maxModelBytes": 2000000}}
+    process = init_container(values, tmp_path / "model.pt")
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert message in said
+    assert len(said.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "constants", "message"),
+    [
+        ("silent", {"SILENT_SECONDS": 0.5}, "can't be downloaded: nothing came for 0.5 s; check model.url"),
+        ("drip", {"ALL_SECONDS": 0.5}, "bytes came in 0.5 s"),
+    ],
+)
+def test_a_server_may_neither_be_silent_nor_slow_without_end(web, tmp_path, file, constants, message):
+    process = init_container({"model": {"url": f"{web}/{file}"}}, tmp_path / "model.pt", **constants)
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert message in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_server_without_tls_is_told_in_one_sentence(web, tmp_path):
+    url = web.replace("http:", "https:") + "/model.pt"
+    process = init_container({"model": {"url": url}}, tmp_path / "model.pt")
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert said.startswith(f"{url} can't be downloaded: ")
+    assert len(said.splitlines()) == 1
+
+
+def test_a_full_disk_is_told_in_one_sentence(web, tmp_path):
+    (tmp_path / "model.pt.part").symlink_to("/dev/full")
+    process = init_container({"model": {"url": f"{web}/model.pt"}}, tmp_path / "model.pt")
+    _, said = process.communicate(timeout=60)
+
+    assert (process.returncode, said) == (
+        1,
+        f"{tmp_path}/model.pt can't be written: No space left on device\n",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_is_limited_as_the_service_limits_a_weights_file():
+    values = {"model": {"url": "http://a.example/m.pt"}, "settings": {"maxModelBytes": 2000000000}}
+    spec = pod(values)["spec"]
+    [container] = spec["initContainers"]
+
+    assert container["args"][-1] == "2000000000"
+    [volume] = [each for each in spec["volumes"] if each["name"] == "model"]
+    assert int(volume["emptyDir"]["sizeLimit"]) > 2000000000
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+@pytest.mark.parametrize("source", ["url", "training"])
+def test_an_init_container_that_is_stopped_says_so(web, tmp_path, source):
+    """The first process of a container ignores SIGTERM where it has no handler for it."""
+    values = {
+        "url": {"model": {"url": f"{web}/drip"}},
+        "training": {"model": {"existingClaim": "weights"}, "training": {"enabled": True}},
+    }
+    process = init_container(values[source], tmp_path / "model.pt")
+    until(lambda: signal.SIGTERM in caught_signals(process.pid))
+
+    process.terminate()
+
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.fullmatch(r"stopped before .*\n", said)
+
+
+def caught_signals(pid):
+    [mask] = re.findall(r"SigCgt:\s+(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return {each for each in signal.Signals if int(mask, 16) >> (each - 1) & 1}
 
 
 def test_a_folder_that_takes_no_file_is_told_in_one_sentence(web, tmp_path):

@@ -37,7 +37,7 @@ rust-ml-api/model-sha256: {{ . | quote }}
     claimName: {{ .Values.model.existingClaim | quote }}
   {{- else }}
   emptyDir:
-    sizeLimit: 64Mi
+    sizeLimit: {{ add (int64 .Values.settings.maxModelBytes) 1048576 | quote }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -67,9 +67,12 @@ rust-ml-api/model-sha256: {{ . | quote }}
     - {{ .Values.model.url | quote }}
     - {{ include "rust-ml-api.modelPath" . | quote }}
     - {{ .Values.model.sha256 | quote }}
+    - {{ int64 .Values.settings.maxModelBytes | quote }}
     {{- else }}
     - {{ include "rust-ml-api.modelPath" . | quote }}
     {{- end }}
+  # `kubectl describe pod` then shows the sentence with which it failed.
+  terminationMessagePolicy: FallbackToLogsOnError
   resources:
     requests: {cpu: 50m, memory: 32Mi}
     limits: {cpu: 500m, memory: 128Mi}
