@@ -32,7 +32,7 @@ from service.inference.torchscript import (
     reason_of,
     suitable_kernels,
 )
-from service.inference.weights import MAX_FILE_BYTES, Weights, read_weights
+from service.inference.weights import MAX_FILE_BYTES, Weights, find_file, read_weights
 from service.inputs.image import Shape
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ def load_model(
     Raises:
         InvalidModel: it is not fit to serve; the message names the file and says why.
     """
+    path = find_file(path)
     weights = read_weights(path, sha256=sha256, max_bytes=max_bytes)
     try:
         with torch.inference_mode():

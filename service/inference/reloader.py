@@ -22,7 +22,7 @@ from service.inference.batcher import Batcher
 from service.inference.load_thread import LoadThread
 from service.inference.loading import load_served_model
 from service.inference.model import Model
-from service.inference.weights import file_sha256
+from service.inference.weights import file_sha256, find_file
 from service.metrics import Metrics
 from service.settings import Settings
 
@@ -59,6 +59,7 @@ class Reloader:
         self._metrics = metrics
         self._settings = settings
         self._path = settings.model_path
+        self._folder = self._path if self._path.is_dir() else self._path.parent
         self._model = model
         self._seen: Signature | None = None
         self._refused = ""  # the digest of the content that was refused last, or why it could not be read
@@ -111,7 +112,7 @@ class Reloader:
         """Have the file checked whenever its folder reports a change."""
         try:
             async for _ in awatch(
-                self._path.parent, watch_filter=None, step=QUIET_MS, debounce=LONGEST_WAIT_MS, recursive=False
+                self._folder, watch_filter=None, step=QUIET_MS, debounce=LONGEST_WAIT_MS, recursive=False
             ):
                 self._wake.set()
         except (OSError, RuntimeError) as error:  # the errors of watchfiles itself are RuntimeErrors
@@ -167,7 +168,7 @@ class Reloader:
     def _signature(self) -> Signature:
         """Return what changes with the file, however it is replaced; nothing if no file is there."""
         try:
-            status = self._path.stat()
-        except OSError:
+            status = find_file(self._path).stat()
+        except (OSError, InvalidModel):
             return ()
         return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -53,12 +53,30 @@ def read_weights(path: Path, *, sha256: str = "", max_bytes: int = MAX_FILE_BYTE
         raise InvalidModel(f"{path} {error}") from None
 
 
+def find_file(path: Path) -> Path:
+    """Return the weights file that a path means: the file itself, or the only ``*.pt`` of a folder.
+
+    KServe puts a model into a folder, under whatever name it has in the storage.
+
+    Raises:
+        InvalidModel: the folder has none, or several.
+    """
+    if not path.is_dir():
+        return path
+    found = sorted(each.name for each in path.glob("*.pt"))
+    if len(found) == 1:
+        return path / found[0]
+    names = f"{len(found)} weights files ({', '.join(found)[:200]})" if found else "no weights file (*.pt)"
+    raise InvalidModel(f"{path} is a folder with {names}; set MODEL_PATH to one file, or leave one in it")
+
+
 def file_sha256(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
     """Return the SHA-256 of a weights file in hexadecimal.
 
     Raises:
         InvalidModel: it can't be read, or is too large.
     """
+    path = find_file(path)
     try:
         return hashlib.sha256(_read(path, max_bytes)).hexdigest()
     except InvalidModel as error:

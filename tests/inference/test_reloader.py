@@ -331,3 +331,27 @@ def test_weights_that_vanish_or_rot_change_nothing(start_server, tmp_path):
     assert before["digit"] == gone["digit"] == rotten["digit"] == 7
     assert before["model"] == gone["model"] == rotten["model"]
     assert server.health() == 200
+
+
+def test_a_folder_stands_for_the_one_weights_file_in_it(start_server, tmp_path):
+    write_constant(tmp_path / "model.pt", 1)
+    (tmp_path / "config.properties").touch()
+    server = start_server(MODEL_PATH=tmp_path, RELOAD_INTERVAL_SECONDS=3600, NUM_THREADS=1)
+    assert version(server) == "digit 1"
+
+    write_constant(tmp_path / "model-2.pt", 2)
+    until(lambda: reloads(server) == (0, 1), "two files are refused")
+    assert version(server) == "digit 1"
+    (tmp_path / "model.pt").unlink()
+    until(lambda: reloads(server) == (1, 1), "the one that is left is served")
+    assert version(server) == "digit 2"
+    (tmp_path / "model-2.pt").unlink()
+    until(lambda: reloads(server) == (1, 2), "an empty folder is refused")
+
+    assert version(server) == "digit 2"
+    assert server.messages("ERROR", count=2) == [
+        f"still serving tiny digit 1: {tmp_path} is a folder with 2 weights files (model-2.pt, model.pt); "
+        "set MODEL_PATH to one file, or leave one in it",
+        f"still serving tiny digit 2: {tmp_path} is a folder with no weights file (*.pt); "
+        "set MODEL_PATH to one file, or leave one in it",
+    ]

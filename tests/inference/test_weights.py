@@ -17,7 +17,8 @@ from tests.support.weights import golden, refusal, zipped
 def test_what_is_no_file(tmp_path):
     missing = "can't be read: No such file or directory; set MODEL_PATH to a weights file"
     assert refusal(tmp_path / "missing.pt") == missing
-    assert refusal(tmp_path) == "can't be read: Is a directory; set MODEL_PATH to a weights file"
+    empty = "is a folder with no weights file (*.pt); set MODEL_PATH to one file, or leave one in it"
+    assert refusal(tmp_path) == empty
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x02}q\x00.", b"\x93NUMPY\x01\x00"])
