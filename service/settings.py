@@ -31,6 +31,7 @@ class Settings:
     host: str = _setting("0.0.0.0", "address to listen on")  # noqa: S104 # nosec B104
     port: int = _setting(3000, "TCP port to listen on; 0 picks a free one", 0, 65535)
     model_path: Path = _setting(BUNDLED_MODEL, "weights file to serve, or the folder with it")
+    model_name: str = _setting("", "name under which the model is served; empty: what its weights file says")
     model_sha256: str = _setting("", "refuse a weights file with any other SHA-256 (hex); empty: take any")
     reload_interval_seconds: float = _setting(
         5.0, "seconds between checks of the weights file where no file events arrive", 0.1, 3600

@@ -7,7 +7,7 @@ says none of that, stands for a classifier of handwritten digits.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -37,6 +37,18 @@ class Card:
     classes: tuple[str | int, ...] = digits.CLASSES
     target: str = digits.TARGET  # the answer's field for the class
     pictures: Preprocessing = Preprocessing()
+
+    def renamed(self, name: str) -> Card:
+        """Return this card under another name.
+
+        Raises:
+            InvalidModel: the name is too long, or has a character that can't be printed.
+        """
+        try:
+            _check_text(name, "name")
+        except InvalidModel:
+            raise InvalidModel(f"can't be served as {name!a} (MODEL_NAME)") from None
+        return replace(self, name=name)
 
     @cached_property
     def encoded(self) -> orjson.Fragment:

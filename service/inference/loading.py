@@ -37,6 +37,8 @@ def load_served_model(settings: Settings) -> Model:
         sha256=settings.model_sha256,
         max_bytes=settings.max_model_bytes,
     )
+    if settings.model_name:
+        model.card = model.card.renamed(settings.model_name)
     logger.info(
         "computing with %d thread(s) (%s), up to %d image(s) at once (%s), one image in %.3g ms; %s",
         model.num_threads,

@@ -107,7 +107,7 @@ def test_an_update_of_five_pods_fits_a_minikube_of_two_cpus():
 
 def test_every_setting_of_the_service_is_a_value_with_the_same_default():
     given_elsewhere = {"CPU_LIMIT", "PORT", "MODEL_PATH", "MODEL_SHA256", "API_KEYS_FILE"}
-    given_elsewhere |= {"NUM_THREADS", "MAX_BATCH_SIZE", "MAX_BODY_BYTES"}  # empty by default
+    given_elsewhere |= {"NUM_THREADS", "MAX_BATCH_SIZE", "MAX_BODY_BYTES", "MODEL_NAME"}  # empty by default
     defaults = {name.upper(): getattr(Settings(), name) for name in Settings.__dataclass_fields__}
     variables = env()
 

@@ -14,6 +14,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import helm_python
+import kubernetes_validate
 import pytest
 
 from service.settings import BUNDLED_MODEL
@@ -68,6 +70,28 @@ def test_the_file_may_be_in_a_folder_of_the_claim():
     assert model_volume(values)["persistentVolumeClaim"] == {"claimName": "weights"}
     assert environment(values)["MODEL_PATH"] == "/models/runs/2/mnist_cnn.pt"
     assert "initContainers" not in pod(values)["spec"]
+
+
+def test_an_image_is_mounted_as_a_volume():
+    values = {"model": {"image": "registry.example.com/weights:2", "file": "models/cats.pt"}}
+    [deployment] = [each for each in helm.render(values) if each["kind"] == "Deployment"]
+
+    kubernetes_validate.validate(deployment, helm.NEWEST, strict=True)
+    assert model_volume(values)["image"] == {
+        "reference": "registry.example.com/weights:2",
+        "pullPolicy": "IfNotPresent",
+    }
+    assert environment(values)["MODEL_PATH"] == "/models/models/cats.pt"
+    assert (
+        pod(values)["metadata"]["annotations"]["rust-ml-api/model-source"]
+        == "volume registry.example.com/weights:2"
+    )
+    assert "initContainers" not in pod(values)["spec"]
+
+
+def test_an_older_cluster_can_not_mount_an_image():
+    with pytest.raises(helm_python.HelmError, match=r"runs Kubernetes v1\.32\.0: images can be mounted as"):
+        helm.render({"model": {"image": "weights:2"}}, kube_version="1.32.0")
 
 
 def test_a_different_version_starts_a_rollout_and_the_same_version_does_not():

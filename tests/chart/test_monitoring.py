@@ -23,7 +23,7 @@ def objects():
 def metric_names(expression):
     """Return the metrics in a PromQL expression: no strings, matchers, durations or functions."""
     bare = re.sub(r'"[^"]*"', "", expression)
-    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\bby \([^)]*\)", " ", bare)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\b(?:by|without) \([^)]*\)", " ", bare)
     return set(re.findall(r"\b[a-z_]{2,}\b", bare)) - WORDS
 
 

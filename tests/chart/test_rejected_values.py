@@ -289,6 +289,8 @@ def test_the_empty_default_of_workers_is_ignored(workers):
             {"ingress": {"hosts": [{"paths": [{"path": "/", "pathType": "Regex"}]}]}},
             "at '/ingress/hosts/0/paths/0/pathType': value must be one of",
         ),
+        ({"kserve": {"priority": 0}}, "at '/kserve/priority': minimum: got 0, want 1"),
+        ({"kserve": {"autoSelect": "yes"}}, "at '/kserve/autoSelect': got string, want boolean"),
         ({"httpRoute": {"parentRefs": [{}]}}, "at '/httpRoute/parentRefs/0': missing property 'name'"),
         ({"httpRoute": {"hostnames": [""]}}, "at '/httpRoute/hostnames/0': minLength: got 0, want 1"),
         ({"httpRoute": {"matches": {}}}, "at '/httpRoute/matches': got object, want array"),

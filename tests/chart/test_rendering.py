@@ -14,7 +14,7 @@ import yaml
 import service
 from tools import helm
 
-CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject", "HTTPRoute"}
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject", "HTTPRoute", "ServingRuntime"}
 ci_values = pytest.mark.parametrize("file", helm.CI_VALUES, ids=lambda file: file.stem)
 
 

@@ -20,24 +20,32 @@ maxBatchSize becomes MAX_BATCH_SIZE. An empty value is left out, so that the ser
 {{- end }}
 {{- end }}
 
-{{- define "rust-ml-api.ownEnv" -}}
-- name: PORT
-  value: "3000"
-{{- if dig "limits" "cpu" "" .Values.resources }}
+{{/* What a container needs wherever it runs: its name is the second of the arguments. */}}
+{{- define "rust-ml-api.settingsEnv" -}}
+{{- $root := index . 0 -}}
+{{- if dig "limits" "cpu" "" $root.Values.resources }}
 # The kubelet rounds it up to whole CPUs. The service's default number of threads follows from it.
 - name: CPU_LIMIT
   valueFrom:
     resourceFieldRef:
-      containerName: {{ .Chart.Name | quote }}
+      containerName: {{ index . 1 | quote }}
       resource: limits.cpu
       divisor: "1"
 {{- end }}
+{{- with $root }}
 {{- range $key, $value := .Values.settings }}
 {{- if not (or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq $value ""))) }}
 - name: {{ snakecase $key | upper | quote }}
   value: {{ include "rust-ml-api.envValue" $value }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "rust-ml-api.ownEnv" -}}
+- name: PORT
+  value: "3000"
+{{- include "rust-ml-api.settingsEnv" (list . .Chart.Name) }}
 {{- if ne (include "rust-ml-api.modelSource" .) "image" }}
 - name: MODEL_PATH
   value: {{ include "rust-ml-api.modelPath" . | quote }}

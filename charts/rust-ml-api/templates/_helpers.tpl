@@ -133,6 +133,19 @@ tolerations:
 {{- end }}
 {{- end }}
 
+{{/* The three probes of a serving container, on the port that is the second of the arguments. */}}
+{{- define "rust-ml-api.probes" -}}
+{{- $root := index . 0 -}}
+{{- $port := index . 1 -}}
+{{- range list "startupProbe" "readinessProbe" "livenessProbe" }}
+{{ . }}:
+  httpGet:
+    path: /healthz
+    port: {{ $port }}
+  {{- toYaml (get $root.Values .) | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* The chart's own volumes, and where the serving and the test container mount them. */}}
 {{- define "rust-ml-api.volumes" -}}
 - name: tmp

@@ -1,7 +1,8 @@
-{{/* Where the weights come from: image, configmap, claim or url. */}}
+{{/* Where the weights come from: image, configmap, claim, volume or url. */}}
 {{- define "rust-ml-api.modelSource" -}}
 {{- if .Values.model.existingConfigMap }}configmap
 {{- else if .Values.model.existingClaim }}claim
+{{- else if .Values.model.image }}volume
 {{- else if .Values.model.url }}url
 {{- else }}image
 {{- end }}
@@ -14,7 +15,7 @@
 {{/* Pod annotations with source, version and checksum of the weights; `kubectl describe pod` shows them. */}}
 {{- define "rust-ml-api.modelAnnotations" -}}
 {{- $source := include "rust-ml-api.modelSource" . -}}
-{{- $name := dict "configmap" .Values.model.existingConfigMap "claim" .Values.model.existingClaim "url" .Values.model.url "image" (include "rust-ml-api.image" .) -}}
+{{- $name := dict "configmap" .Values.model.existingConfigMap "claim" .Values.model.existingClaim "volume" .Values.model.image "url" .Values.model.url "image" (include "rust-ml-api.image" .) -}}
 rust-ml-api/model-source: {{ printf "%s %s" $source (get $name $source) | quote }}
 {{- with include "rust-ml-api.text" .Values.model.version }}
 rust-ml-api/model-version: {{ . | quote }}
@@ -35,6 +36,10 @@ rust-ml-api/model-sha256: {{ . | quote }}
   {{- else if eq $source "claim" }}
   persistentVolumeClaim:
     claimName: {{ .Values.model.existingClaim | quote }}
+  {{- else if eq $source "volume" }}
+  image:
+    reference: {{ .Values.model.image | quote }}
+    pullPolicy: {{ .Values.image.pullPolicy | quote }}
   {{- else }}
   emptyDir:
     sizeLimit: {{ add (int64 .Values.settings.maxModelBytes) 1048576 | quote }}

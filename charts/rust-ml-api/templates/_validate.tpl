@@ -17,11 +17,14 @@ stops the installation with a message that names the values and says what to cha
 {{- fail (printf "settings.workers is %v, but this setting no longer exists: each pod runs one process. Remove it, and set replicaCount or autoscaling for more processes." $workers) }}
 {{- end }}
 {{- $sources := list -}}
-{{- range list "existingConfigMap" "existingClaim" "url" }}
+{{- range list "existingConfigMap" "existingClaim" "image" "url" }}
 {{- if get $v.model . }}{{ $sources = append $sources (printf "model.%s" .) }}{{ end }}
 {{- end }}
 {{- if gt (len $sources) 1 }}
 {{- fail (printf "%s are set, but a pod serves a single weights file. Set only one of them." (join " and " $sources)) }}
+{{- end }}
+{{- if and $v.model.image (semverCompare "<1.33-0" .Capabilities.KubeVersion.Version) }}
+{{- fail (printf "model.image is %s, but this cluster runs Kubernetes %s: images can be mounted as volumes from 1.33 on. Set model.url, or copy the file to a claim and set model.existingClaim." $v.model.image .Capabilities.KubeVersion.Version) }}
 {{- end }}
 {{- if and $v.training.enabled (not $v.model.existingClaim) }}
 {{- fail "training.enabled is true, but model.existingClaim is empty: the Job needs a PersistentVolumeClaim to write the weights to. Set model.existingClaim." }}

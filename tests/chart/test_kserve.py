@@ -1,0 +1,138 @@
+"""The runtime that the chart gives to KServe."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from tritonclient import http as triton
+
+from tests.support.paths import DATA
+from tests.support.weights import write_constant
+from tools import helm
+
+SCHEMA = json.loads((DATA / "kserve" / "servingruntime-v1alpha1.json").read_text())
+VALUES = helm.read_values(helm.CHART / "ci" / "kserve-values.yaml")
+
+
+def strict(schema: Any) -> Any:
+    """The same schema, but fields that it does not know are errors: the API server would drop them."""
+    if isinstance(schema, list):
+        return [strict(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: strict(value) for key, value in schema.items()}
+    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
+        found.setdefault("additionalProperties", False)
+    return found
+
+
+def runtime(values=VALUES, **options):
+    objects = helm.render(values, **options)
+    [found] = [each for each in objects if each["kind"].endswith("ServingRuntime")]
+    return found
+
+
+def validate(found):
+    jsonschema.validate({**found, "metadata": {}}, strict(SCHEMA))
+
+
+def environment(found):
+    return {each["name"]: each.get("value") for each in found["spec"]["containers"][0]["env"]}
+
+
+@pytest.mark.parametrize("version", [helm.OLDEST, helm.NEWEST])
+@pytest.mark.parametrize(
+    "values",
+    [
+        VALUES,
+        {"kserve": {"enabled": True, "clusterWide": True, "autoSelect": False, "priority": 1}},
+        helm.read_values(helm.CHART / "ci" / "everything-values.yaml") | {"kserve": {"enabled": True}},
+    ],
+    ids=["namespace", "cluster", "everything"],
+)
+def test_it_fits_the_schema_of_kserve(values, version):
+    validate(runtime(values, kube_version=version))
+
+
+@pytest.mark.parametrize("place", ["spec", "container", "probe"])
+def test_the_schema_refuses_what_kserve_does_not_know(place):
+    found = deepcopy(runtime())
+    [container] = found["spec"]["containers"]
+    {"spec": found["spec"], "container": container, "probe": container["readinessProbe"]["httpGet"]}[place][
+        "portt"
+    ] = 1
+
+    with pytest.raises(jsonschema.ValidationError, match="'portt' was unexpected"):
+        validate(found)
+
+
+def test_it_is_chosen_for_pytorch_by_protocol_version_2():
+    spec = runtime()["spec"]
+    [container] = spec["containers"]
+
+    assert spec["supportedModelFormats"] == [
+        {"name": "pytorch", "version": "1", "autoSelect": True, "priority": 3}
+    ]
+    assert spec["protocolVersions"] == ["v2"]
+    assert container["name"] == "kserve-container"
+    assert (
+        environment(runtime()).items()
+        >= {
+            "PORT": "8080",
+            "MODEL_PATH": "/mnt/models",
+            "MODEL_NAME": "{{.Name}}",
+            "TZ": "Etc/UTC",
+        }.items()
+    )
+    [limit] = [each for each in container["env"] if each["name"] == "CPU_LIMIT"]
+    assert limit["valueFrom"]["resourceFieldRef"]["containerName"] == "kserve-container"
+    assert container["resources"] == VALUES["resources"]
+    assert (
+        container["securityContext"].items()
+        >= {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+        }.items()
+    )
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/healthz", "port": 8080}
+
+
+def test_it_is_there_only_if_it_is_asked_for():
+    assert not [each for each in helm.render() if each["kind"].endswith("ServingRuntime")]
+    assert runtime()["kind"] == "ServingRuntime"
+    assert runtime({"kserve": {"enabled": True, "clusterWide": True}})["kind"] == "ClusterServingRuntime"
+
+
+def test_a_client_of_an_inference_service_gets_its_answer(start_server, tmp_path):
+    """With KServe's own values in its place: a folder with the model, and the service's name."""
+    write_constant(tmp_path / "whatever.pt", 4)
+    settings = environment(runtime({"kserve": {"enabled": True}})) | {
+        "PORT": "0",
+        "MODEL_PATH": tmp_path,
+        "MODEL_NAME": "sorting-office",
+        "HOST": "127.0.0.1",
+        "LOG_FORMAT": "json",
+    }
+    server = start_server(**{name: value for name, value in settings.items() if value is not None})
+
+    client = triton.InferenceServerClient(server.url.removeprefix("http://"))
+    image = triton.InferInput("image", [1, 784], "FP32")
+    image.set_data_from_numpy(np.zeros((1, 784), np.float32))
+    result = client.infer("sorting-office", [image])
+
+    assert client.is_model_ready("sorting-office")
+    assert result.get_response()["model_name"] == "sorting-office"
+    assert result.as_numpy("digit").tolist() == [4]
+
+
+def test_a_name_that_can_not_be_shown_is_refused(tmp_path, start_server):
+    with pytest.raises(AssertionError, match=r"can't be served as 'a\\\\nb' \(MODEL_NAME\)"):
+        start_server(MODEL_NAME="a\nb")
