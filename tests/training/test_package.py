@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 
 from service.inference.model import load_model
+from service.inference.prediction import softmax
 from tests.support.classifiers import CLASSIFIERS
+from tests.support.weights import npz
 from training.package import main
 
 COLOUR = CLASSIFIERS["two classes, 64 x 64 in colour"]
@@ -137,6 +139,11 @@ class Forgetful(torch.nn.Module):
         return self.linear(torch.dropout(images, 0.5, True))
 
 
+class Endless(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1)[:, :2] / 0
+
+
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
@@ -146,9 +153,10 @@ class Forgetful(torch.nn.Module):
         (Pair(), "the module gives a tuple; expected a tensor of logits"),
         (OneAtATime(), "the module takes one image, but no batch of three"),
         (Forgetful(), "save the module after .eval()"),
-        (torch.nn.Linear(5, 2), "the module does not take float32 [1, 3, 64, 64]"),
+        (torch.nn.Linear(5, 2), "the module does not take float32 [1, 3, 64, 64]: mat1 and mat2"),
+        (Endless(), "the module gives logits that are no finite numbers"),
     ],
-    ids=["width", "half", "double", "pair", "fixed batch", "training mode", "shape"],
+    ids=["width", "half", "double", "pair", "fixed batch", "training mode", "shape", "not a number"],
 )
 def test_a_module_that_can_not_be_served_is_told_why(tmp_path, module, reason, capsys):
     torch.jit.script(module).save(tmp_path / "my.pt")
@@ -179,8 +187,11 @@ def save_exported(path):
             ".pt2",
         ),
         (str, "is neither a file nor module:factory"),
+        (lambda path: path.write_bytes(npz(a=np.zeros(3))), "is a ZIP file, not TorchScript"),
+        (lambda path: path.write_bytes(b"\x08\x07\x12\x07pytorch"), "is not TorchScript"),
+        (lambda path: path.mkdir(), "Is a directory"),
     ],
-    ids=["state dict", "pickle", "rubbish", "pt2", "missing"],
+    ids=["state dict", "pickle", "rubbish", "pt2", "missing", "another ZIP file", "ONNX", "a folder"],
 )
 def test_a_file_that_is_no_torchscript_is_called_what_it_is(tmp_path, save, reason, capsys):
     path = tmp_path / "my.pt2"
@@ -201,11 +212,55 @@ def test_a_file_that_is_no_torchscript_is_called_what_it_is(tmp_path, save, reas
         (["--pictures", "squash"], "--pictures is 'squash'"),
         (["--mean", "a,b"], "'a,b' are not numbers"),
         (["--mean", "1,2"], "'1,2' are 2 numbers; the input has 3 channels"),
-        (["--examples", "."], ". has no pictures"),
+        (["--examples", "."], "has no pictures"),
+        (["--examples", "nowhere"], "No such file or directory: 'nowhere'"),
+        (["--std", "0.2,0,0.2"], "--std has a number that is not above 0"),
+        (["--classes", "cat,cat"], "1 names of classes are there twice, such as 'cat'"),
+        (["--classes", "cat,"], "the class '' is no printable text"),
+        (["--classes", "one.txt"], "there is one class, 'only'; a classifier has two at least"),
+        (["--classes", "gap.json"], "the names of the classes lack the index '0'"),
+        (["--classes", "bad.json"], "the names of the classes are no JSON"),
     ],
 )
 def test_options_that_can_not_be_are_told(tmp_path, scripted, arguments, reason, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.txt").write_text("only\n")
+    (tmp_path / "gap.json").write_text('{"1": "cat", "2": "dog"}')
+    (tmp_path / "bad.json").write_text("{")
 
     assert main([str(scripted), *SAY, *arguments, "--out", str(tmp_path / "out.pt")]) == 1
     assert reason in capsys.readouterr().err
+
+
+def test_a_damaged_example_is_told(tmp_path, scripted, capsys):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+
+    assert main([str(scripted), *SAY, "--examples", str(tmp_path), "--out", str(tmp_path / "out.pt")]) == 1
+    assert "cannot identify image file" in capsys.readouterr().err
+
+
+def test_a_function_that_fails_is_told(tmp_path, capsys):
+    wrong = {
+        "torchvision.models:nothing": "has no attribute 'nothing'",
+        "no.such.module:make": "No module named 'no'",
+        "torch:zeros": "can't be called: ",
+        "os:getcwd": "gives a str; expected a torch.nn.Module",
+    }
+    for name, reason in wrong.items():
+        assert main([name, *SAY, "--out", str(tmp_path / "out.pt")]) == 1
+        assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["scripted", "traced"])
+def test_a_softmax_at_the_end_is_undone(tmp_path, capsys, traced):
+    module = torch.nn.Sequential(COLOUR.module(), torch.nn.Softmax(dim=1))
+    example = torch.zeros(1, 3, 64, 64)
+    (torch.jit.trace(module, example) if traced else torch.jit.script(module)).save(tmp_path / "my.pt")
+    out = tmp_path / "out.pt"
+
+    assert main([str(tmp_path / "my.pt"), *SAY, "--out", str(out)]) == 0
+
+    images = COLOUR.images(3)
+    _, logits = served(out, images)
+    np.testing.assert_allclose(softmax(logits), COLOUR.probabilities(images), atol=1e-5)
+    assert "; the softmax at its end is undone" in capsys.readouterr().out
