@@ -14,6 +14,7 @@ DOCUMENTS = sorted(
     for pattern in (
         "*.md",
         "docs/*.md",
+        "examples/**/*.md",
         "training/*.md",
         "benchmarks/*.md",
         "charts/*/README.md",
@@ -22,7 +23,7 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(pattern)
 )
 MAKE_TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-FOLDERS = ("benchmarks", "charts", "docs", "service", "tests", "tools", "training")
+FOLDERS = ("benchmarks", "charts", "docs", "examples", "service", "tests", "tools", "training")
 # It names what was there once.
 HISTORY = Path("CHANGELOG.md")
 
