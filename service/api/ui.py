@@ -14,8 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from service.api.state import service_of
+from service.inputs.preprocessing import DIGIT
+
 STATIC = Path(__file__).with_name("static")
-PAGES = {"/": "index.html", "/docs": "docs.html"}
+PAGES = {"/docs": "docs.html"}
+# The page at / : paper for a model that reads digits, and for any other one a place for pictures.
+PAPER, PICTURE = "index.html", "picture.html"
 MEDIA_TYPES = {
     ".html": "text/html",
     ".css": "text/css",
@@ -53,8 +58,22 @@ class StaticFile:
         await response(scope, receive, send)
 
 
+class FrontPage:
+    """The page that suits the model."""
+
+    def __init__(self, paper: StaticFile, picture: StaticFile) -> None:
+        self._paper = paper
+        self._picture = picture
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the page."""
+        is_digit = service_of(scope).card.pictures.method == DIGIT
+        await (self._paper if is_digit else self._picture)(scope, receive, send)
+
+
 def ui_routes() -> list[Route]:
     """Return a route for each page and each file that the pages ask for."""
     files = {path.name: StaticFile(path) for path in sorted(STATIC.iterdir())}
-    pages = [Route(path, files.pop(name), methods=["GET"]) for path, name in PAGES.items()]
+    pages = [Route("/", FrontPage(files.pop(PAPER), files.pop(PICTURE)), methods=["GET"])]
+    pages += [Route(path, files.pop(name), methods=["GET"]) for path, name in PAGES.items()]
     return pages + [Route(f"/static/{name}", file, methods=["GET"]) for name, file in files.items()]

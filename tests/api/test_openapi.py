@@ -85,7 +85,7 @@ def test_every_route_is_described_and_nothing_else():
         if route.include_in_schema
         for method in (route.methods or ()) - {"HEAD"}
     }
-    pages = {(path, "GET") for path in (*PAGES, *(f"/static/{file.name}" for file in STATIC.iterdir()))}
+    pages = {(path, "GET") for path in ("/", *PAGES, *(f"/static/{file.name}" for file in STATIC.iterdir()))}
 
     described = {
         (path, method.upper())

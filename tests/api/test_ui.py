@@ -66,7 +66,7 @@ def test_the_answer_is_shown_whole(page, digits, live_server):
     draw(page, digits[0])
 
     model = get(live_server, "/v2/models/mnist-cnn").json()
-    assert page.text("#digit") == "7"
+    assert page.text("#label") == "7"
     assert page.text("#model") == f"mnist-cnn {model['versions'][0]}"
     assert page.text("#latency").endswith(" ms")
     served_by = get(live_server, "/healthz").headers["X-Served-By"]
@@ -90,7 +90,7 @@ def test_undo_and_clear(page, digits):
     for _ in strokes(digits[0]):
         page.key("z", modifiers=2)
     page.wait_for("document.getElementById('undo').disabled")
-    assert page.text("#digit") == "–"  # noqa: RUF001 - typography
+    assert page.text("#label") == "–"  # noqa: RUF001 - typography
     assert page.evaluate("getComputedStyle(document.getElementById('hint')).display") != "none"
     draw(page, digits[0])
     page.click("#clear")

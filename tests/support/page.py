@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tests.support.browser import Browser
 from tests.support.strokes import strokes
 
-ANSWERED = "document.getElementById('answer').ariaBusy === 'false' && document.getElementById('digit').value"
+ANSWERED = "document.getElementById('answer').ariaBusy === 'false' && document.getElementById('label').value"
 EMPTY = "document.getElementById('clear').disabled && document.getElementById('answer').ariaBusy === 'false'"
 ANSWERS = "document.querySelectorAll('.strip li').length"
 

@@ -12,44 +12,34 @@ function element(name, text = '', attributes = {}) {
   return made;
 }
 
-const bars = Array.from({ length: 10 }, (_, digit) => {
-  const [label, track, share] = [element('b', digit), element('i'), element('span')];
-  const row = element('li');
-  row.append(label, track, share);
-  id('bars').append(row);
-  return { row, track, share };
-});
-
 const replicas = new Map();
 
-/** Show a prediction, who made it and how long it took. */
-export function showAnswer({ digit, confidence, probabilities, model, image }, replica, milliseconds) {
-  id('digit').textContent = digit;
-  id('digit').classList.remove('none');
+/** Show a prediction, who made it and how long it took: a label, a bar for each class, and what the model saw. */
+export function showAnswer({ label, confidence, bars, model, image, shape }, replica, milliseconds) {
+  id('label').textContent = label;
+  id('label').classList.remove('none');
   id('confidence').textContent = percent(confidence);
-  bars.forEach(({ row, track, share }, i) => {
-    row.classList.toggle('top', i === digit);
-    track.style.setProperty('--share', probabilities[i]);
-    share.textContent = percent(probabilities[i]);
-  });
-  showPreview(image);
+  showBars(bars);
+  showPreview(image, shape);
   id('latency').textContent = `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`;
   id('model').textContent = `${model.name} ${model.version}`;
   id('replica').textContent = replica;
-  remember(digit, replica);
+  remember(label, replica);
 }
 
 /** Forget the last answer, but not who gave the ones before. */
 export function showNothing() {
-  id('digit').textContent = '–';
-  id('digit').classList.add('none');
+  id('label').textContent = '–';
+  id('label').classList.add('none');
   id('confidence').textContent = '';
-  for (const { row, track, share } of bars) {
+  for (const row of id('bars').children) {
+    const [, track, share] = row.children;
     row.classList.remove('top');
     track.style.setProperty('--share', 0);
     share.textContent = '';
   }
-  showPreview(null);
+  const { width, height } = id('preview');
+  id('preview').getContext('2d').clearRect(0, 0, width, height);
 }
 
 /** Say something in words; `trouble` colours it. */
@@ -64,14 +54,35 @@ function percent(share) {
   return `${(share * 100).toFixed(1)} %`;
 }
 
-function showPreview(image) {
+function showBars(bars) {
+  while (id('bars').children.length < bars.length) {
+    const row = element('li');
+    row.append(element('b'), element('i'), element('span'));
+    id('bars').append(row);
+  }
+  bars.forEach(({ label, probability, top }, i) => {
+    const row = id('bars').children[i];
+    const [name, track, share] = row.children;
+    row.classList.toggle('top', top);
+    name.textContent = label;
+    track.style.setProperty('--share', probability);
+    share.textContent = percent(probability);
+  });
+}
+
+function showPreview(image, [height, width, channels]) {
   const context = id('preview').getContext('2d');
-  const pixels = context.createImageData(28, 28);
-  for (let i = 0; i < 784; i++) pixels.data.set([255, 255, 255, image ? Math.round(255 * image[i]) : 0], 4 * i);
+  const pixels = context.createImageData(width, height);
+  const level = (i) => Math.round(255 * image[i]);
+  for (let i = 0; i < height * width; i++) {
+    const [red, green, blue] = [0, 1, 2].map((channel) => level(channels * i + channel));
+    // Grey is light on the dark of the screen.
+    pixels.data.set(channels === 1 ? [255, 255, 255, level(i)] : [red, green, blue, 255], 4 * i);
+  }
   context.putImageData(pixels, 0, 0);
 }
 
-function remember(digit, replica) {
+function remember(label, replica) {
   if (!replicas.has(replica)) {
     const [line, count] = [element('li'), element('span', '0')];
     line.append(element('i'), element('span', replica), count);
@@ -81,7 +92,7 @@ function remember(digit, replica) {
   }
   const known = replicas.get(replica);
   known.count.textContent = ++known.answers;
-  const chip = element('li', digit, { title: replica, class: known.line.className });
+  const chip = element('li', label, { title: replica, class: known.line.className });
   chip.append(element('span', ` by ${replica}`, { class: 'unseen' }));
   id('strip').append(chip);
   while (id('strip').children.length > RECENT) id('strip').firstElementChild.remove();
