@@ -5,6 +5,7 @@
     ├── InvalidRequest         400  not HTTP
     ├── Unauthorized           401  no API key, or an unknown one
     ├── UnknownModel           404  another model, or another version, than the one that is served
+    │   └── UnknownVersion     404  another version of it, where a protocol tells that apart
     ├── UnsupportedExtension   404  an operation of another server's protocol that is not offered
     ├── UnsupportedMethod      405  what would manage a server of many models
     ├── RequestTimeout         408  the request did not arrive in time
@@ -76,6 +77,10 @@ class Unauthorized(ServiceError):
 class UnknownModel(ServiceError):
     status = HTTPStatus.NOT_FOUND
     title = "No such model"
+
+
+class UnknownVersion(UnknownModel):
+    title = "No such version of the model"
 
 
 class UnsupportedExtension(ServiceError):

@@ -57,8 +57,8 @@ def create_app(settings: Settings) -> Starlette:
             Route("/openapi.json", operations.openapi),
             *triton_routes(),
             *open_inference_routes(),
-            *torchserve_routes(),
             *ui_routes(),
+            *torchserve_routes(),
         ],
         lifespan=_lifespan(settings, tracker, keys),
     )

@@ -7,6 +7,7 @@ charset or a transfer encoding, which RFC 7578 deprecates, is not looked at.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
@@ -17,6 +18,7 @@ from service.errors import InvalidBody
 FORM = b"multipart/form-data"
 MAX_PARTS = 16
 FILE_NAME = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)  # with a star as RFC 8187 has it
+FIELD_NAME = re.compile(rb';\s*name\s*=\s*"?([^";]*)', re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -25,16 +27,20 @@ class _Part:
     data: list[bytes] = field(default_factory=list)
     complete: bool = False
 
-    @property
-    def is_file(self) -> bool:
-        """Whether it has a file's name or an image's type, and is not a file field that was left empty."""
-        named = FILE_NAME.search(self.headers.get(b"content-disposition", b"")) is not None
+    def is_file(self, fields: Collection[bytes]) -> bool:
+        """Whether it is a file: by its own name, an image's type or its field, and not left empty."""
+        disposition = self.headers.get(b"content-disposition", b"")
+        named = FILE_NAME.search(disposition) is not None
         image = self.headers.get(b"content-type", b"").lower().startswith(b"image/")
-        return self.complete and (named or image) and any(self.data)
+        field = FIELD_NAME.search(disposition)
+        known = field is not None and field[1] in fields
+        return self.complete and (named or image or known) and any(self.data)
 
 
-def read_form_file(content_type: bytes, body: bytes) -> bytes:
+def read_form_file(content_type: bytes, body: bytes, fields: Collection[bytes] = ()) -> bytes:
     """Return the one file in a form, whatever its field is called.
+
+    What is in one of these ``fields`` is a file even if it has no file's name: ``curl -F data='<a.png'``.
 
     Raises:
         InvalidBody: the body is no form, or has not exactly one file.
@@ -47,7 +53,7 @@ def read_form_file(content_type: bytes, body: bytes) -> bytes:
         _parse(boundary, body, parts)
     except FormParserError as error:
         raise InvalidBody(f"the form can't be read: {error}") from None
-    files = [part for part in parts if part.is_file]
+    files = [part for part in parts if part.is_file(fields)]
     if len(files) != 1:
         raise InvalidBody(f"the form has {len(files)} files; send one: curl -F image=@picture.png")
     return b"".join(files[0].data)

@@ -124,17 +124,18 @@ def torchserve(card: Card, security: list[Json]) -> Json:
     listed = get("torchserveModels", TORCHSERVE, "Which models are there?", json_of("ServedModels"))
     paths: Json = {"/ping": {"get": ping}, "/models": {"get": listed}}
     picture = {"schema": {"contentMediaType": "image/*"}}
-    for suffix, path, parameters in (
-        ("", "/{name}", [name]),
-        ("Version", "/{name}/{version}", [name, version]),
+    for suffix, path, parameters, unknown in (
+        ("", "/{name}", [name], UNKNOWN),
+        ("Version", "/{name}/{version}", [name, version], (*UNKNOWN, errors.UnknownVersion)),
     ):
         described = json_of("ServedModelDetails")
-        about = get(f"torchserveModel{suffix}", TORCHSERVE, "How is it served?", described, *UNKNOWN)
+        about = get(f"torchserveModel{suffix}", TORCHSERVE, "How is it served?", described, *unknown)
         predictions = {
             "operationId": f"torchservePredictions{suffix}",
             "tags": [TORCHSERVE],
             "summary": f"What {card.target} is this?",
-            "description": "Send a picture, as it is or as the file of a form.",
+            "description": "Send a picture, as it is, as the file of a form, or in base64; the bytes decide, "
+            "not the content type.",
             "security": security,
             "requestBody": {
                 "required": True,
@@ -147,6 +148,7 @@ def torchserve(card: Card, security: list[Json]) -> Json:
                             "properties": {"data": {"type": "string", "contentMediaType": "image/*"}},
                         }
                     },
+                    **json_of("PredictionsRequest"),
                 },
             },
             "responses": {
@@ -156,7 +158,7 @@ def torchserve(card: Card, security: list[Json]) -> Json:
                     "content": json_of("Likeliest"),
                 },
                 **problems(*READING),
-                **errors_of(TORCHSERVE, *PREDICTING, *PICTURES, *UNKNOWN),
+                **errors_of(TORCHSERVE, *PREDICTING, *PICTURES, *unknown),
             },
         }
         paths[f"/models{path}"] = {"parameters": parameters, "get": about}

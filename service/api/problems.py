@@ -9,12 +9,15 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.errors import ServiceError, UnknownModel
+from service.errors import ServiceError, UnknownModel, UnknownVersion
 
 # Paths whose clients expect errors in another form.
 OPEN_INFERENCE = "/v2"
-TORCHSERVE = ("/predictions", "/models")
-TORCHSERVE_TYPES = {
+TORCHSERVE = ("/predictions", "/explanations", "/models", "/ping")
+# What TorchServe calls an error: by our problem's type where it is more exact than the status.
+TORCHSERVE_TYPES: dict[str | int, str] = {
+    f"urn:problem-type:{UnknownModel.slug}": "ModelNotFoundException",
+    f"urn:problem-type:{UnknownVersion.slug}": "ModelVersionNotFoundException",
     HTTPStatus.UNAUTHORIZED: "InvalidKeyException",
     HTTPStatus.NOT_FOUND: "ResourceNotFoundException",
     HTTPStatus.METHOD_NOT_ALLOWED: "MethodNotAllowedException",
@@ -66,9 +69,8 @@ def in_protocol_of(path: str, response: Response) -> Response:
     found = orjson.loads(bytes(response.body))
     content = {"error": found["detail"]}
     if path.startswith(TORCHSERVE):
-        type_ = TORCHSERVE_TYPES.get(HTTPStatus(response.status_code), "BadRequestException")
-        if found["type"].endswith(UnknownModel.slug):
-            type_ = "ModelNotFoundException"
+        by_status = TORCHSERVE_TYPES.get(response.status_code, "BadRequestException")
+        type_ = TORCHSERVE_TYPES.get(found["type"], by_status)
         content = {"code": response.status_code, "type": type_, "message": found["detail"]}
     headers = {
         name: value

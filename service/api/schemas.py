@@ -69,7 +69,7 @@ def schemas(card: Card, max_images: int) -> Json:
             pointer={"type": "string", "description": "A JSON Pointer to the offending element."},
         ),
         **_open_inference(Tensors(card, max_images), max_images),
-        **_torchserve(),
+        **_torchserve(card),
     }
 
 
@@ -130,9 +130,19 @@ def _open_inference(known: Tensors, max_images: int) -> Json:
     }
 
 
-def _torchserve() -> Json:
+def _torchserve(card: Card) -> Json:
     text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
-    worker = _object({"id": text, "status": text, "gpu": {"type": "boolean"}, "pid": count})
+    worker = _object(
+        {"id": text, "startTime": {"type": "string", "format": "date-time"}, "status": text}
+        | {"memoryUsage": count, "pid": count, "gpu": {"type": "boolean"}, "gpuUsage": text}
+    )
+    pixels: Json = {"type": "number", "minimum": 0, "maximum": 1}
+    for side in (card.shape.width, card.shape.height, card.shape.channels):
+        pixels = _list(pixels, side)
+    data = [
+        {"title": "A picture in base64", "type": "string", "contentEncoding": "base64"},
+        {"title": "Pixels by channel, row and column", **pixels},
+    ]
     queue = _object({"remainingCapacity": count, "pendingRequests": count})
     model = _object(
         {"modelName": text, "modelVersion": text, "modelUrl": text, "runtime": text}
@@ -140,6 +150,9 @@ def _torchserve() -> Json:
         | {"loadedAtStartup": {"type": "boolean"}, "workers": _array(worker), "jobQueueStatus": queue}
     )
     return {
+        "PredictionsRequest": {
+            "anyOf": [*data, {"title": "One of them", **_open({"data": {"anyOf": data}}, "data")}]
+        },
         "Ping": _object({"status": {"enum": ["Healthy", "Unhealthy"]}}),
         "Likeliest": {
             "type": "object",

@@ -163,6 +163,14 @@ class Tensors:
             raise InvalidBody(
                 f"the input is called {str(tensor.get('name'))[:40]!r}; the model takes {INPUT_NAME!r}"
             )
+        return self.read_input(tensor, data)
+
+    def read_input(self, tensor: dict[str, Any], data: bytes = b"") -> Image:
+        """Return the images, shape (N, size), in an input and the bytes behind the JSON.
+
+        Raises:
+            InvalidBody, InvalidImage: as ``read_request`` does.
+        """
         datatype = tensor.get("datatype")
         shape: Any = tensor.get("shape")
         if not isinstance(datatype, str) or datatype not in DATATYPES:

@@ -8,10 +8,12 @@ models is refused in words.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from starlette.requests import Request
@@ -19,40 +21,68 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from service.api import operations
 from service.api.body import find_header, media_type_of
 from service.api.forms import FORM, read_form_file
-from service.api.open_inference import find_card
 from service.api.predict import FEW_CLASSES, JSONBytes, read_admitted_file, submit
 from service.api.state import Service, service_of
-from service.errors import InvalidBody, ModelUnavailable, UnsupportedMethod
+from service.errors import (
+    InvalidBody,
+    ModelUnavailable,
+    ServiceError,
+    UnknownModel,
+    UnknownVersion,
+    UnsupportedExtension,
+    UnsupportedMethod,
+)
+from service.inference.card import MAX_NAME_LENGTH, Card
 from service.inference.prediction import Prediction
-from service.inputs.image import Image
-from service.inputs.numbers import JSON
+from service.inputs import json_errors
+from service.inputs.image import Image, check_pixels
+from service.inputs.pictures import JPEG, PNG, WEBP
 
 PREDICTION_PATHS = ("/predictions/{name}", "/predictions/{name}/{version}")
 MODEL_PATHS = ("/models/{name}", "/models/{name}/{version}")
+FIELDS = ("data", "body")  # in which the vision handlers look for a picture
+FORM_FIELDS = [field.encode() for field in FIELDS]
+ALL = "all"  # in place of a version
+ANY_METHOD = ["GET", "POST", "PUT", "DELETE"]
 # Operations that are not offered, and what to do instead.
+UNLOADED = "the model stays loaded as long as the service runs; its file may be replaced"
+SCALED = "workers are not scaled by requests; scale the Deployment"
 REFUSED = {
     ("/models", "POST"): "models are not registered by requests; start the service with MODEL_PATH",
-    ("/models/{name}", "PUT"): "workers are not scaled by requests; scale the Deployment",
-    ("/models/{name}", "DELETE"): "the model stays loaded as long as the service runs",
-    ("/models/{name}/{version}", "PUT"): "workers are not scaled by requests; scale the Deployment",
-    ("/models/{name}/{version}", "DELETE"): "the model stays loaded as long as the service runs",
-    ("/models/{name}/{version}/set-default", "PUT"): "there is one version, which is served",
+    **{(path, "PUT"): SCALED for path in MODEL_PATHS},
+    **{(path, "DELETE"): UNLOADED for path in MODEL_PATHS},
+}
+# The same for paths on which nothing is offered.
+MISSING = {
+    "/models/{name}/{version}/set-default": "there is one version of the model, that of its file",
+    **{
+        path.replace("predictions", "explanations"): "there are no explanations; compute them with Captum"
+        for path in PREDICTION_PATHS
+    },
 }
 
 
 def torchserve_routes() -> list[Route]:
     """Return the routes."""
+    hidden = partial(Route, include_in_schema=False)
     return [
         Route("/ping", ping),
         # `curl -T` sends a PUT.
         *(Route(path, Predictions(), methods=["POST", "PUT"]) for path in PREDICTION_PATHS),
         Route("/models", models),
         *(Route(path, model) for path in MODEL_PATHS),
+        hidden("/api-description", operations.openapi),
+        hidden("/", operations.openapi, methods=["OPTIONS"]),
         *(
-            Route(path, _refusal(words), methods=[method], include_in_schema=False)
+            hidden(path, _refusal(UnsupportedMethod, words), methods=[method])
             for (path, method), words in REFUSED.items()
+        ),
+        *(
+            hidden(path, _refusal(UnsupportedExtension, words), methods=ANY_METHOD)
+            for path, words in MISSING.items()
         ),
     ]
 
@@ -71,9 +101,10 @@ class Predictions:
         """Answer one request."""
         service = service_of(scope)
         service.authorize(scope["headers"])
-        find_card(scope)
+        _find_card(scope)
         body = await read_admitted_file(service, scope, receive)
-        pixels = await _read(service, find_header(scope["headers"], b"content-type"), body)
+        content_type = find_header(scope["headers"], b"content-type")
+        pixels = await service.decoder.run(partial(_read, service, content_type), body)
         answer = await submit(service, pixels, receive)
         content = _likeliest(answer) if isinstance(answer, Prediction) else list(map(_likeliest, answer))
         await JSONBytes(orjson.dumps(content))(scope, receive, send)
@@ -88,7 +119,7 @@ async def models(request: Request) -> Response:
 
 async def model(request: Request) -> Response:
     """``GET /models/{name}``: the model's version, its one worker, and how full the queue is."""
-    card, service = find_card(request.scope), service_of(request.scope)
+    card, service = _find_card(request.scope, ALL), service_of(request.scope)
     batcher, settings = service.batcher, service.settings
     return JSONResponse(
         [
@@ -102,14 +133,7 @@ async def model(request: Request) -> Response:
                 "batchSize": batcher.model.batch_sizes[-1],
                 "maxBatchDelay": 0,
                 "loadedAtStartup": True,
-                "workers": [
-                    {
-                        "id": service.tracker.replica,
-                        "status": "READY" if _is_healthy(service) else "UNLOADING",
-                        "gpu": False,
-                        "pid": os.getpid(),
-                    }
-                ],
+                "workers": [_worker(service)],
                 "jobQueueStatus": {
                     "remainingCapacity": max(0, settings.max_queue_size - batcher.depth),
                     "pendingRequests": batcher.depth,
@@ -119,29 +143,90 @@ async def model(request: Request) -> Response:
     )
 
 
-async def _read(service: Service, content_type: bytes, body: bytes) -> Image:
+def _worker(service: Service) -> dict[str, Any]:
+    sample = service.tracker.metrics.registry.get_sample_value
+    since = datetime.fromtimestamp(sample("process_start_time_seconds") or 0, UTC)
+    return {
+        "id": service.tracker.replica,
+        "startTime": since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "status": "READY" if _is_healthy(service) else "UNLOADING",
+        "memoryUsage": int(sample("process_resident_memory_bytes") or 0),
+        "pid": os.getpid(),
+        "gpu": False,
+        "gpuUsage": "N/A",
+    }
+
+
+def _find_card(scope: Scope, every_version: str | None = None) -> Card:
+    """Return the card of the model that serves, if it is the one that the path names."""
+    card: Card = service_of(scope).card
+    name, version = scope["path_params"]["name"], scope["path_params"].get("version", card.version)
+    if name != card.name:
+        raise UnknownModel(f"Model not found: {name[:MAX_NAME_LENGTH]}")  # as TorchServe words it
+    if version not in (card.version, every_version):
+        raise UnknownVersion(f"Model version: {version[:MAX_NAME_LENGTH]} does not exist for model: {name}")
+    return card
+
+
+def _read(service: Service, content_type: bytes, body: bytes) -> Image:
     """Return the pixels of what TorchServe's vision handlers take.
 
-    That is a picture, whatever the content type says of it, in a form, or as base64 in a JSON string; other
-    JSON is what ``/predict`` takes.
+    That is a picture, as it is, as the file of a form or in base64; in JSON, base64 or lists whose channels
+    come first, or an object with one of these as ``data`` or ``body``. What ``/predict`` takes is read, too.
+    Clients send all of it with any content type, so that the bytes decide.
+
+    Raises:
+        InvalidBody, InvalidImage: they are nothing of that.
+        ServiceError: what the readers raise.
     """
-    media_type = media_type_of(content_type)
-    if media_type == FORM:
-        return await service.decoder.run(
-            lambda form: service.read_picture(read_form_file(content_type, form)), body
-        )
-    if media_type != JSON:
-        return await service.decoder.run(service.read_picture, body)
-    if body.lstrip()[:1] != b'"':
-        return await service.read_numbers(JSON, body)
-    return await service.decoder.run(lambda text: service.read_picture(_from_base64(text)), body)
+    if media_type_of(content_type) == FORM:
+        body = read_form_file(content_type, body, FORM_FIELDS)
+    if body[:64].lstrip()[:1] not in (b'"', b"[", b"{"):
+        return service.read_picture(_as_file(body))
+    document = json_errors.parse(body, service.card.shape, service.max_images)
+    name = "body"
+    if isinstance(document, dict):
+        found = [field for field in FIELDS if document.get(field)]
+        if not found:
+            return json_errors.read_document(document, service.card.shape)
+        name = found[0]
+        document = document[name]
+    if isinstance(document, str):
+        try:
+            file = _from_base64(document.encode())
+        except ValueError:
+            raise InvalidBody(f"the {name} is a string, but no picture in base64") from None
+        return service.read_picture(file)
+    if not isinstance(document, list):
+        raise InvalidBody(f"the {name} is neither a picture in base64 nor a list of numbers")
+    return _read_lists(service, document, name)
 
 
-def _from_base64(body: bytes) -> bytes:
+def _as_file(body: bytes) -> bytes:
+    """Return a picture's file that may be in base64."""
+    if body.startswith((PNG, JPEG, WEBP)):
+        return body
     try:
-        return base64.b64decode(orjson.loads(body), validate=True)
-    except (orjson.JSONDecodeError, binascii.Error, ValueError):
-        raise InvalidBody("the body is a JSON string, but no picture in base64") from None
+        return _from_base64(body)
+    except ValueError:
+        return body
+
+
+def _from_base64(text: bytes) -> bytes:
+    return base64.b64decode(b"".join(text.split()), validate=True)
+
+
+def _read_lists(service: Service, lists: list[Any], name: str) -> Image:
+    """Return the image in lists by channel, row and column: to the vision handlers they are a tensor."""
+    sides: list[int] = []
+    inner: Any = lists
+    while isinstance(inner, list) and inner:
+        sides.append(len(inner))
+        inner = inner[0]
+    tensor = {"datatype": "FP32", "shape": [1, *sides], "data": lists}
+    images = service.tensors.read_input(tensor)
+    check_pixels(json_errors.as_doubles(lists).ravel(), where=name)  # as the client counts them
+    return images.reshape(-1)
 
 
 def _likeliest(prediction: Prediction) -> dict[str, float]:
@@ -156,8 +241,8 @@ def _is_healthy(service: Service) -> bool:
     return True
 
 
-def _refusal(words: str) -> Callable[[Request], Awaitable[Response]]:
+def _refusal(error: type[ServiceError], words: str) -> Callable[[Request], Awaitable[Response]]:
     async def refuse(_: Request) -> Response:
-        raise UnsupportedMethod(words)
+        raise error(words)
 
     return refuse

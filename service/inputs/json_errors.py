@@ -26,7 +26,11 @@ def read(body: bytes, shape: Shape, max_images: int) -> Image:
     """
     if not body.strip():
         raise InvalidBody('the body is empty; expected {"image": [...]}')
-    document = parse(body, shape, max_images)
+    return read_document(parse(body, shape, max_images), shape)
+
+
+def read_document(document: Any, shape: Shape) -> Image:
+    """Return the pixels of a document that ``parse`` has read, as ``read`` does."""
     if not isinstance(document, dict):
         raise InvalidImage(
             f'the body is {_describe(document)}; expected an object: {{"image": [...]}}', pointer=""

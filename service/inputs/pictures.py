@@ -43,6 +43,7 @@ APPLICATION_SEGMENTS = range(0xE2, 0xF0)  # but those of JFIF and EXIF
 # Two ways to end a JPEG file that lacks its end marker; see ``_load``.
 ENDS = (END, b"\x5a\xa5" * 16 + END)
 
+WEBP = b"RIFF"
 PNG = b"\x89PNG\r\n\x1a\n"
 # The chunks of a PNG file that its pixels need, and the one that says which way is up.
 CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
