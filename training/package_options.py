@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,17 +66,26 @@ def check_classes(names: Sequence[str]) -> None:
 
 
 def names_by_index(content: bytes) -> list[str]:
-    """Read ``{"0": "cat", "1": ["n02123045", "tabby"]}``, or a list of names."""
+    """Read ``{"0": "cat", "1": ["n02123045", "tabby"]}``, or a list of names.
+
+    The names of ImageNet have two cranes and two maillots: what stands before such a name tells them apart.
+    """
     try:
         names = json.loads(content)
     except ValueError as error:
         raise TrainingError(f"the names of the classes are no JSON: {error}") from None
     if isinstance(names, dict):
+        names = names.get("object_type_names", names)  # as TorchServe's older examples have it
+    if isinstance(names, dict):
         try:
             names = [names[str(index)] for index in range(len(names))]
         except KeyError as error:
             raise TrainingError(f"the names of the classes lack the index {error}") from None
-    return [str(name[-1] if isinstance(name, list) else name) for name in names]
+    if not isinstance(names, list):
+        raise TrainingError("the names of the classes are neither an object nor a list")
+    lists = [name if isinstance(name, list) and name else [name] for name in names]
+    count = Counter(str(each[-1]) for each in lists)
+    return [" ".join(map(str, each if count[str(each[-1])] > 1 else each[-1:])) for each in lists]
 
 
 def read_numbers(text: str, channels: int) -> list[float]:

@@ -16,6 +16,8 @@ from training import TrainingError
 from training.export import quiet_torchscript
 from training.package_options import names_by_index
 
+TORCHSERVE_NAME = re.compile(r"[A-Za-z][\w.-]{0,99}", re.ASCII)
+
 
 @dataclass
 class Source:
@@ -94,7 +96,8 @@ def _open_archive(path: Path) -> Source:
         raise TrainingError(f"{path} is no TorchServe archive: {error}") from None
     handler = manifest.get("handler", "")
     classes = names_by_index(names) if names else []
-    name = _slug(manifest.get("modelName", path.stem))
+    name = str(manifest.get("modelName", path.stem))
+    name = name if TORCHSERVE_NAME.fullmatch(name) else _slug(name)  # clients ask for it as it is
     return Source(module, f"a TorchServe archive ({handler})", name, classes, handler == "image_classifier")
 
 

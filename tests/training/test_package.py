@@ -88,9 +88,49 @@ def test_a_torchserve_archive_of_its_image_classifier(tmp_path, capsys):
     assert main([str(tmp_path / "cats.mar"), "--out", str(tmp_path / "out.pt")]) == 0
 
     card = load_model(tmp_path / "out.pt").card
-    assert (card.name, card.classes, str(card.shape)) == ("cats", ("tabby", "dog"), "224 x 224 x 3")
+    assert (card.name, card.classes, str(card.shape)) == ("Cats", ("tabby", "dog"), "224 x 224 x 3")
     assert (card.pictures.resize_size, card.pictures.crop_size) == (256, 224)
     assert "a TorchServe archive (image_classifier)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (
+            {"0": ["n02012849", "crane"], "1": ["n03126707", "crane"], "2": ["n02123045", "tabby"]},
+            ("n02012849 crane", "n03126707 crane", "tabby"),  # as in the file for ImageNet
+        ),
+        ({"object_type_names": ["cat", "dog", "cow"]}, ("cat", "dog", "cow")),
+        (["cat", "dog", "cow"], ("cat", "dog", "cow")),
+    ],
+    ids=["two cranes", "object_type_names", "list"],
+)
+def test_the_forms_of_index_to_name(tmp_path, content, names):
+    path = tmp_path / "index_to_name.json"
+    path.write_text(json.dumps(content))
+    torch.jit.script(linear(3)).save(tmp_path / "my.pt")
+
+    assert (
+        main([str(tmp_path / "my.pt"), *SAY, "--classes", str(path), "--out", str(tmp_path / "out.pt")]) == 0
+    )
+
+    assert load_model(tmp_path / "out.pt").card.classes == names
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("5", "the names of the classes are neither an object nor a list"),
+        ('{"0": "cat", "2": "dog"}', "the names of the classes lack the index '1'"),
+        ('["cat", "cat"]', "1 names of classes are there twice, such as 'cat'"),
+    ],
+)
+def test_an_index_to_name_that_is_none_is_told_why(tmp_path, scripted, content, reason, capsys):
+    path = tmp_path / "index_to_name.json"
+    path.write_text(content)
+
+    assert main([str(scripted), *SAY, "--classes", str(path), "--out", str(tmp_path / "out.pt")]) == 1
+    assert reason in capsys.readouterr().err
 
 
 def test_a_function_that_returns_a_module(tmp_path):
