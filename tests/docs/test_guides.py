@@ -41,6 +41,29 @@ def test_your_own_model(start_server, tmp_path):
     assert answer["model"]["name"] == "my-model"
 
 
+@pytest.mark.slow
+def test_from_torchserve(start_server, tmp_path):
+    classifier = CLASSIFIERS["two classes, 64 x 64 in colour"]  # by its pooling it takes 224 x 224, too
+    torch.jit.script(classifier.module()).save(tmp_path / "model.pt")
+    (tmp_path / "index_to_name.json").write_text('{"0": "cat", "1": "dog"}')
+    noise = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "kitten.jpg")
+    run(
+        "torch-model-archiver --model-name my_model --version 1.0 --serialized-file model.pt "
+        "--extra-files index_to_name.json --handler image_classifier",
+        tmp_path,
+    )
+
+    package, serve, ask = commands(ROOT / "docs" / "from-torchserve.md")
+    assert "a TorchServe archive (image_classifier); 2 classes" in run(package, tmp_path)
+    assert serve == "PORT=8080 MODEL_PATH=my_model.pt python -m service"
+    server = start_server(MODEL_PATH=tmp_path / "my_model.pt")
+    answer = json.loads(run(ask, tmp_path, server))
+
+    assert answer.keys() == {"cat", "dog"}
+    assert sum(answer.values()) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("guide", ["your-own-model.md", "from-torchserve.md", "kserve.md"])
 def test_the_charts_values_that_are_named_exist(guide):
     values = yaml.safe_load((ROOT / "charts" / "rust-ml-api" / "values.yaml").read_text())
