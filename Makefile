@@ -23,7 +23,7 @@ test: .venv/.dev  ## Run every test that needs no cluster
 test-fast: .venv/.dev  ## Run the tests that need no browser and no minute of load
 	$(venv)/python -m pytest --numprocesses 2 --dist worksteal -m "not cluster and not alone and not browser and not slow"
 
-tools:  ## Install the programs that the tests drive (apt-get): chromium, faketime, haproxy, wrk
+tools:  ## Install the programs that the tests drive (apt-get): chromium, faketime, haproxy, node, npm, wrk
 	tools/install.sh
 
 soak: .venv/.dev  ## Measure the README's promises: 20 restarts, overload, slow clients, ten minutes of mixed traffic

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install the programs that the tests drive and that no Python package brings: a browser, a library that changes the
-# time of day, a load balancer and a load generator. With --check install nothing, and fail if one is missing.
+# time of day, a load balancer, Node.js and a load generator. With --check install nothing, and fail if one is missing.
 set -euo pipefail
 
 # The Debian package of each, and the commands of which one is enough. Debian keeps haproxy out of users' PATH.
@@ -8,6 +8,8 @@ programs=(
     "chromium chromium chromium-browser google-chrome google-chrome-stable"
     "faketime faketime"
     "haproxy haproxy /usr/sbin/haproxy /usr/local/sbin/haproxy"
+    "nodejs node nodejs"
+    "npm npm"
     "wrk wrk"
 )
 

@@ -14,6 +14,7 @@ from service.api.openapi_parts import (
     BINARY,
     HEADERS,
     NOT_READY,
+    PICTURE,
     PICTURES,
     PREDICTING,
     READING,
@@ -98,8 +99,8 @@ def describe(settings: Settings, card: Card) -> Json:
 
 def _predict(settings: Settings, card: Card) -> Json:
     size, is_digit = card.shape.size, card.pictures.method == DIGIT
-    picture = {"schema": {"contentMediaType": "image/*"}}
-    sample = {"seven": {"summary": "A picture of a seven", "externalValue": "static/seven.png"}}
+    # No externalValue: whoever saves this document has no such file beside it, and generators look for it.
+    sample = {"seven": {"summary": "A picture of a seven", "x-file": "static/seven.png"}}
     return {
         "operationId": "predict",
         "tags": ["predictions"],
@@ -126,13 +127,13 @@ def _predict(settings: Settings, card: Card) -> Json:
             "content": {
                 "application/json": {"schema": ref("PredictRequest"), "examples": examples.requests(card)},
                 **BINARY,
-                **{media_type: dict(picture) for media_type in PICTURE_TYPES},
-                **({"image/png": {**picture, "examples": sample}} if is_digit else {}),
+                **{media_type: dict(PICTURE) for media_type in PICTURE_TYPES},
+                **({"image/png": {**PICTURE, "examples": sample}} if is_digit else {}),
                 "multipart/form-data": {
                     "schema": {
                         "type": "object",
                         "required": ["image"],
-                        "properties": {"image": {"type": "string", "contentMediaType": "image/*"}},
+                        "properties": {"image": PICTURE["schema"]},
                     },
                     "encoding": {"image": {"contentType": ", ".join(PICTURE_TYPES)}},
                 },

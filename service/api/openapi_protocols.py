@@ -11,6 +11,7 @@ from service.api.openapi_parts import (
     HEADERS,
     NOT_READY,
     OPEN_INFERENCE,
+    PICTURE,
     PICTURES,
     PREDICTING,
     READING,
@@ -123,7 +124,6 @@ def torchserve(card: Card, security: list[Json]) -> Json:
     ping["responses"]["503"]["content"] = json_of("Ping")
     listed = get("torchserveModels", TORCHSERVE, "Which models are there?", json_of("ServedModels"))
     paths: Json = {"/ping": {"get": ping}, "/models": {"get": listed}}
-    picture = {"schema": {"contentMediaType": "image/*"}}
     for suffix, path, parameters, unknown in (
         ("", "/{name}", [name], UNKNOWN),
         ("Version", "/{name}/{version}", [name, version], (*UNKNOWN, errors.UnknownVersion)),
@@ -140,12 +140,12 @@ def torchserve(card: Card, security: list[Json]) -> Json:
             "requestBody": {
                 "required": True,
                 "content": {
-                    "image/*": picture,
+                    "image/*": PICTURE,
                     "multipart/form-data": {
                         "schema": {
                             "type": "object",
                             "required": ["data"],
-                            "properties": {"data": {"type": "string", "contentMediaType": "image/*"}},
+                            "properties": {"data": PICTURE["schema"]},
                         }
                     },
                     **json_of("PredictionsRequest"),

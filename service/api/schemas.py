@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from service.api.tensors import DATATYPES, INPUT_NAME, Tensors
@@ -30,18 +31,12 @@ def schemas(card: Card, max_images: int) -> Json:
             "description": f"{card.shape} pixels {order}, flat or nested, each in 0..1.",
             "anyOf": [_list(pixel, card.shape.size), nested],
         },
-        "PredictRequest": {
-            "anyOf": [
-                {"title": "One image", **_open({"image": ref("Image"), "images": False}, "image")},
-                {
-                    "title": "Many images",
-                    **_open(
-                        {"images": _array(ref("Image"), minItems=1, maxItems=max_images), "image": False},
-                        "images",
-                    ),
-                },
-            ]
+        "OneImage": {**_open({"image": ref("Image")}, "image"), "not": {"required": ["images"]}},
+        "ManyImages": {
+            **_open({"images": _array(ref("Image"), minItems=1, maxItems=max_images)}, "images"),
+            "not": {"required": ["image"]},
         },
+        "PredictRequest": {"anyOf": [ref("OneImage"), ref("ManyImages")]},
         "Prediction": {
             "type": "object",
             "required": [card.target, "confidence", "model"],
@@ -52,12 +47,14 @@ def schemas(card: Card, max_images: int) -> Json:
                     **_list(pixel, len(card.classes)),
                     "description": "One for each class; their sum is 1.",
                 },
-                "top": _array(_object({"label": _label(card), "probability": pixel})),
-                "model": _object({"name": {"type": "string"}, "version": {"type": "string"}}),
+                "top": _array(ref("ClassProbability")),
+                "model": ref("Model"),
                 "image": {**_list(pixel, card.shape.size), **whole},
             },
             "additionalProperties": False,
         },
+        "ClassProbability": _object({"label": _label(card), "probability": pixel}),
+        "Model": _object({"name": {"type": "string"}, "version": {"type": "string"}}),
         "Predictions": _object({"predictions": _array(ref("Prediction"), minItems=1)}),
         "Problem": _object(
             {
@@ -84,13 +81,17 @@ def _open_inference(known: Tensors, max_images: int) -> Json:
     tensor = {"name": text, "datatype": text, "shape": _array({"type": "integer"})}
     tensors = _array(_object(tensor))
     asked = {
-        "name": {"const": INPUT_NAME},
-        "datatype": {"enum": list(DATATYPES)},
-        "shape": {"anyOf": [_tuple(size, *({"const": side} for side in sides)) for sides in known.shapes]},
-        "data": {"type": "array", "description": "Flat or nested; or binary, behind the JSON."},
+        "name": _only(INPUT_NAME),
+        "datatype": _one_of(DATATYPES),
+        # In words: generators make no types of lists whose places differ.
+        "shape": {
+            **_array({"type": "integer", "minimum": 1}, minItems=2, maxItems=4),
+            "description": " or ".join(str(["N", *sides]).replace("'", "") for sides in known.shapes) + ".",
+        },
+        "data": {**_array({}), "description": "Flat or nested; or binary, behind the JSON."},
         "parameters": parameters,
     }
-    wanted = {"name": {"enum": list(known.outputs)}, "parameters": parameters}
+    wanted = {"name": _one_of(known.outputs), "parameters": parameters}
     given = _object(tensor, data=_array({"type": ["number", "string"]}), parameters=parameters)
     request = {
         "id": text,
@@ -111,9 +112,9 @@ def _open_inference(known: Tensors, max_images: int) -> Json:
     metadata = {"name": text, "versions": _array(text), "platform": text}
     return {
         "ServerMetadata": _object({"name": text, "version": text, "extensions": _array(text)}),
-        "Live": _object({"live": {"const": True}}),
-        "Ready": _object({"ready": {"const": True}}),
-        "ModelReady": _object({"name": text, "ready": {"const": True}}),
+        "Live": _object({"live": _only(True)}),
+        "Ready": _object({"ready": _only(True)}),
+        "ModelReady": _object({"name": text, "ready": _only(True)}),
         "ModelMetadata": _object(metadata | {"inputs": tensors, "outputs": tensors}),
         "ModelConfig": _object(
             {"name": text, "platform": text, "backend": text, "max_batch_size": size}
@@ -153,7 +154,7 @@ def _torchserve(card: Card) -> Json:
         "PredictionsRequest": {
             "anyOf": [*data, {"title": "One of them", **_open({"data": {"anyOf": data}}, "data")}]
         },
-        "Ping": _object({"status": {"enum": ["Healthy", "Unhealthy"]}}),
+        "Ping": _object({"status": _one_of(["Healthy", "Unhealthy"])}),
         "Likeliest": {
             "type": "object",
             "description": "The probability of each of the five likeliest classes, by its name.",
@@ -165,12 +166,17 @@ def _torchserve(card: Card) -> Json:
     }
 
 
+def _only(value: str | int) -> Json:
+    kinds = {bool: "boolean", int: "integer", str: "string"}
+    return {"type": kinds[type(value)], "const": value}
+
+
+def _one_of(texts: Iterable[str]) -> Json:
+    return {"type": "string", "enum": list(texts)}
+
+
 def _array(items: Json, **bounds: int) -> Json:
     return {"type": "array", "items": items, **bounds}
-
-
-def _tuple(*items: Json) -> Json:
-    return {"type": "array", "prefixItems": list(items), "minItems": len(items), "maxItems": len(items)}
 
 
 def _open(properties: Json, *required: str) -> Json:

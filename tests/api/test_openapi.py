@@ -42,8 +42,8 @@ def validate(value, schema):
 def test_every_example_of_a_request_is_answered_with_seven(live_server, path, content_type, example):
     served = get(live_server, MODEL_PATH).json()
     target = path.format(name=served["name"], version=served["versions"][0])
-    if "externalValue" in example:
-        picture = get(live_server, f"/{example['externalValue']}")
+    if "x-file" in example:
+        picture = get(live_server, f"/{example['x-file']}")
         assert picture.headers["Content-Type"] == content_type
         response = post(live_server, picture.content, content_type, path=target)
     else:

@@ -75,16 +75,16 @@ async function run(method, path, type, body, output) {
   }
 }
 
-function example(method, path, type, { summary, value, externalValue }) {
+function example(method, path, type, { summary, value, 'x-file': file }) {
   const output = element('pre', { class: 'output', role: 'status', hidden: '' });
   const button = element('button', { type: 'button' }, 'Run');
-  const body = externalValue ? async () => (await fetch(externalValue)).blob() : async () => (type ? JSON.stringify(value) : undefined);
+  const body = file ? async () => (await fetch(file)).blob() : async () => (type ? JSON.stringify(value) : undefined);
   button.addEventListener('click', () => run(method, path, type, body, output));
   return element(
     'div',
     { class: 'example' },
     element('div', { class: 'example-head' }, element('span', {}, summary ?? 'Try it'), button),
-    type ? element('pre', {}, externalValue ? `curl -H 'Content-Type: ${type}' --data-binary @${externalValue.split('/').at(-1)} ${new URL(path.slice(1), location.href)}` : shown(value)) : null,
+    type ? element('pre', {}, file ? `curl -H 'Content-Type: ${type}' --data-binary @${file.split('/').at(-1)} ${new URL(path.slice(1), location.href)}` : shown(value)) : null,
     output,
   );
 }
