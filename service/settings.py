@@ -127,10 +127,11 @@ def removed_settings(environ: Mapping[str, str]) -> list[str]:
 
 def describe_settings() -> str:
     """Return a line for each setting: its name, its default, and what it is."""
+    width = max(len(setting.name) for setting in fields(Settings)) + 1
     lines = []
     for setting in fields(Settings):
         default = "" if setting.default in (None, "") else f" ({setting.default})"
-        lines.append(f"  {setting.name.upper():28}{setting.metadata['help']}{default}")
+        lines.append(f"  {setting.name.upper():{width}}{setting.metadata['help']}{default}")
     return "\n".join(lines)
 
 

@@ -53,7 +53,7 @@ def max_body_bytes(settings: Settings, shape: Shape) -> int:
 def announced_bytes(scope: Scope) -> int:
     """Return the length of a request's body as its head announces it; 0 if it does not."""
     length = find_header(scope["headers"], b"content-length")
-    return int(length[:MAX_DIGITS]) if length.isdigit() else 0
+    return int(length[:MAX_DIGITS]) if length.decode("latin-1").isdecimal() else 0
 
 
 def check_announced(scope: Scope, limit: int) -> None:
@@ -198,7 +198,7 @@ def read_options(query: bytes) -> Options:
 
 
 def _read_top(value: str) -> int:
-    is_number = value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS
+    is_number = value.isascii() and value.isdecimal() and len(value) <= MAX_DIGITS
     if not is_number or int(value) < 1:
         raise InvalidOption(f"top is {value[:20]!r}; expected a number of classes, such as 5")
     return int(value)

@@ -10,8 +10,7 @@ from service.api.predict import respond
 from service.api.tensors import INPUT_NAME
 from service.inference.card import Card
 from service.inference.prediction import Prediction
-from service.inputs import digits
-from service.inputs.preprocessing import DIGIT
+from service.inputs.preprocessing import MNIST, mnist
 
 Json = dict[str, Any]
 
@@ -35,7 +34,7 @@ def responses(card: Card) -> Json:
     """Return examples of its answers: such as they look, not what the model says."""
     import orjson
 
-    place = digits.EXAMPLE_CLASS if card.pictures.method == DIGIT else 0
+    place = mnist.EXAMPLE_CLASS if card.pictures.method == MNIST else 0
     others = (1 - 0.95) / (len(card.classes) - 1)
     probabilities = np.full(len(card.classes), others, np.float32)
     probabilities[place] = 0.95
@@ -70,7 +69,7 @@ def inferences(card: Card) -> Json:
 
 
 def _image(card: Card) -> tuple[str, list[float]]:
-    if card.pictures.method == DIGIT:
-        return digits.EXAMPLE_NAME, digits.example()
+    if card.pictures.method == MNIST:
+        return mnist.EXAMPLE_NAME, mnist.example()
     ramp = np.linspace(0, 1, card.shape.size)
     return "An image that gets brighter", ramp.round(3).tolist()

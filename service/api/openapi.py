@@ -27,7 +27,7 @@ from service.api.openapi_parts import (
 from service.api.schemas import ref
 from service.inference.card import Card
 from service.inputs import pictures
-from service.inputs.preprocessing import DIGIT, LETTERBOX, RESIZE
+from service.inputs.preprocessing import LETTERBOX, MNIST, RESIZE
 from service.settings import Settings
 
 Json = dict[str, Any]
@@ -35,7 +35,7 @@ Json = dict[str, Any]
 PICTURE_TYPES = [media_type.decode() for media_type in pictures.MEDIA_TYPES]
 
 PREPARED = {
-    DIGIT: "A picture is turned, cut out, scaled and centred the way MNIST was made, whichever of paper and "
+    MNIST: "A picture is turned, cut out, scaled and centred the way MNIST was made, whichever of paper and "
     "ink is darker.",
     RESIZE: "A picture is resized, and its middle cut out.",
     LETTERBOX: "A picture is shrunk to fit, with its aspect kept.",
@@ -98,7 +98,7 @@ def describe(settings: Settings, card: Card) -> Json:
 
 
 def _predict(settings: Settings, card: Card) -> Json:
-    size, is_digit = card.shape.size, card.pictures.method == DIGIT
+    size, is_mnist = card.shape.size, card.pictures.method == MNIST
     # No externalValue: whoever saves this document has no such file beside it, and generators look for it.
     sample = {"seven": {"summary": "A picture of a seven", "x-file": "static/seven.png"}}
     return {
@@ -128,7 +128,7 @@ def _predict(settings: Settings, card: Card) -> Json:
                 "application/json": {"schema": ref("PredictRequest"), "examples": examples.requests(card)},
                 **BINARY,
                 **{media_type: dict(PICTURE) for media_type in PICTURE_TYPES},
-                **({"image/png": {**PICTURE, "examples": sample}} if is_digit else {}),
+                **({"image/png": {**PICTURE, "examples": sample}} if is_mnist else {}),
                 "multipart/form-data": {
                     "schema": {
                         "type": "object",

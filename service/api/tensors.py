@@ -140,7 +140,7 @@ class Tensors:
         length = len(body)
         if header_length is not None:
             # An integer of thousands of characters is not one that Python converts.
-            is_number = header_length.isascii() and header_length.isdigit() and len(header_length) < 20
+            is_number = header_length.isascii() and header_length.isdecimal() and len(header_length) < 20
             if not is_number or int(header_length) > len(body):
                 raise InvalidBody(
                     f"{HEADER_LENGTH} is {header_length[:20]!r}; the body has {len(body)} bytes"

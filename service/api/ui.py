@@ -15,11 +15,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from service.api.state import service_of
-from service.inputs.preprocessing import DIGIT
+from service.inputs.preprocessing import MNIST
 
 STATIC = Path(__file__).with_name("static")
 PAGES = {"/docs": "docs.html"}
-# The page at / : paper for a model that reads digits, and for any other one a place for pictures.
+# The page at / : paper for a model of MNIST, and for any other one a place for pictures.
 PAPER, PICTURE = "index.html", "picture.html"
 MEDIA_TYPES = {
     ".html": "text/html",
@@ -67,8 +67,8 @@ class FrontPage:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the page."""
-        is_digit = service_of(scope).card.pictures.method == DIGIT
-        await (self._paper if is_digit else self._picture)(scope, receive, send)
+        is_mnist = service_of(scope).card.pictures.method == MNIST
+        await (self._paper if is_mnist else self._picture)(scope, receive, send)
 
 
 def ui_routes() -> list[Route]:

@@ -1,7 +1,7 @@
 """The model card, ``model.json`` in a weights file: what a model takes and gives.
 
 Nothing else in the service knows its shape, its classes or how a picture becomes an input. Format 1, which
-says none of that, stands for a classifier of handwritten digits.
+says none of that, stands for a classifier of handwritten mnist.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import Any
 import orjson
 
 from service.errors import InvalidModel
-from service.inputs import digits
 from service.inputs.image import Shape
-from service.inputs.preprocessing import DIGIT, Preprocessing, read_preprocessing
+from service.inputs.preprocessing import MNIST, Preprocessing, mnist, read_preprocessing
 
 CARD = "model.json"
 FORMATS = (1, 2)
@@ -33,9 +32,9 @@ class Card:
     name: str
     version: str
     details: dict[str, Any]
-    shape: Shape = digits.SHAPE
-    classes: tuple[str | int, ...] = digits.CLASSES
-    target: str = digits.TARGET  # the answer's field for the class
+    shape: Shape = mnist.SHAPE
+    classes: tuple[str | int, ...] = mnist.CLASSES
+    target: str = mnist.TARGET  # the answer's field for the class
     pictures: Preprocessing = Preprocessing()
 
     def renamed(self, name: str) -> Card:
@@ -90,8 +89,8 @@ def read_card(text: bytes) -> Card:
         pictures = read_preprocessing(details.get("pictures"), shape.height, shape.width)
     except ValueError as error:
         raise InvalidModel(f"has a {CARD} whose {error}") from None
-    if pictures.method == DIGIT and shape != digits.SHAPE:
-        raise InvalidModel(f"has a {CARD} with pictures of digits, {digits.SHAPE}, but its input is {shape}")
+    if pictures.method == MNIST and shape != mnist.SHAPE:
+        raise InvalidModel(f"has a {CARD} whose pictures become {mnist.SHAPE}, but its input is {shape}")
     classes = _classes(details.get("classes"))
     return Card(details["name"], details["version"], details, shape, classes, target, pictures)
 

@@ -19,7 +19,7 @@ Grey = NDArray[np.float32]  # shape (height, width), 0 black .. 1 white
 SIDE = 28
 SHAPE = Shape(channels=1, height=SIDE, width=SIDE)
 CLASSES = tuple(range(10))
-TARGET = "digit"
+TARGET = METHOD = "digit"
 
 EXAMPLE_CLASS, EXAMPLE_NAME = 7, "An image of a seven"
 

@@ -22,7 +22,7 @@ from service.errors import (
 from service.inputs.digits import Grey, read_digit
 from service.inputs.fitting import fit
 from service.inputs.image import Shape
-from service.inputs.preprocessing import DIGIT, Preprocessing
+from service.inputs.preprocessing import MNIST, Preprocessing
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -65,7 +65,7 @@ def read_picture(data: bytes, max_pixels: int, shape: Shape, how: Preprocessing)
         OutOfMemory: there is no memory to decode it in.
     """
     try:
-        if how.method == DIGIT:
+        if how.method == MNIST:
             with _readable(max_pixels):
                 grey, alpha = _grey_and_alpha(_open(data, max_pixels, "L", WORKING_SIDE))
             return read_digit(grey, alpha)

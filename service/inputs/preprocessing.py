@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-DIGIT, RESIZE, LETTERBOX = "digit", "resize", "letterbox"
+from service.inputs import digits as mnist
+
+__all__ = ["LETTERBOX", "MNIST", "RESIZE", "Preprocessing", "mnist", "read_preprocessing"]
+
+MNIST, RESIZE, LETTERBOX = METHODS = (mnist.METHOD, "resize", "letterbox")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
 
@@ -18,7 +22,7 @@ class Preprocessing:
     ``letterbox``: it is shrunk to fit into the input with its aspect kept, and the rest is black.
     """
 
-    method: str = DIGIT
+    method: str = MNIST
     resize_size: int = 0
     crop_size: int = 0
     interpolation: str = "bilinear"
@@ -33,8 +37,9 @@ def read_preprocessing(value: Any, height: int, width: int) -> Preprocessing:
     if not isinstance(value, dict):
         raise ValueError('pictures is no object such as {"method": "resize", "resize_size": 256}')
     method, interpolation = value.get("method"), value.get("interpolation", "bilinear")
-    if method not in (DIGIT, RESIZE, LETTERBOX):
-        raise ValueError(f"pictures has the method {str(method)[:20]!r}; expected digit, resize or letterbox")
+    if method not in METHODS:
+        known = ", ".join(METHODS)
+        raise ValueError(f"pictures has the method {str(method)[:20]!r}; expected {known}")
     if interpolation not in INTERPOLATIONS:
         known = ", ".join(INTERPOLATIONS)
         raise ValueError(f"pictures has the interpolation {str(interpolation)[:20]!r}; expected {known}")

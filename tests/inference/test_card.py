@@ -63,9 +63,9 @@ def test_a_card_of_format_1_is_a_classifier_of_digits():
         ({"pictures": ...}, "pictures is no object such as"),
         (
             {"pictures": {"method": "crop"}},
-            "pictures has the method 'crop'; expected digit, resize or",
+            "pictures has the method 'crop'; expected digit, resize, letterbox",
         ),
-        ({"pictures": {"method": "digit"}}, "with pictures of digits, 28 x 28, but its input is 64 x 64 x 3"),
+        ({"pictures": {"method": "digit"}}, "whose pictures become 28 x 28, but its input is 64 x 64 x 3"),
         ({"pictures": {"method": "resize", "crop_size": 32}}, "crop_size 32, but the input is 64 x 64"),
         (
             {"pictures": {"method": "resize", "resize_size": 32, "crop_size": 64}},

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "install.sh"
-EVERY_PROGRAM = ("chromium", "faketime", "haproxy", "wrk")
+EVERY_PROGRAM = ("chromium", "faketime", "haproxy", "node", "npm", "wrk")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def install(tmp_path):
 
 
 def test_what_is_missing_is_named_and_installed(install):
-    done, calls = install(programs=("faketime", "haproxy"))
+    done, calls = install(programs=("faketime", "haproxy", "node", "npm"))
 
     assert (done.returncode, done.stdout) == (0, "Installing with apt-get: chromium wrk\n")
     assert calls == ["update -qq", "install --yes --no-install-recommends -qq chromium wrk"]
@@ -45,14 +45,17 @@ def test_what_is_missing_is_named_and_installed(install):
 
 @pytest.mark.parametrize("browser", ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"])
 def test_nothing_is_installed_where_nothing_is_missing(install, browser):
-    done, calls = install(programs=(browser, "faketime", "haproxy", "wrk"))
+    done, calls = install(programs=(browser, *EVERY_PROGRAM[1:]))
 
-    assert (done.returncode, done.stdout) == (0, "Installed already: chromium faketime haproxy wrk\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "Installed already: chromium faketime haproxy nodejs npm wrk\n",
+    )
     assert calls == []
 
 
 def test_the_check_names_what_is_missing_and_installs_nothing(install):
-    done, calls = install("--check", programs=("faketime", "haproxy"))
+    done, calls = install("--check", programs=("faketime", "haproxy", "node", "npm"))
 
     assert (done.returncode, done.stdout, calls) == (1, "", [])
     assert "not installed: chromium wrk." in done.stderr
@@ -66,7 +69,7 @@ def test_the_check_says_nothing_where_nothing_is_missing(install):
 
 
 def test_without_apt_get_the_missing_programs_are_named(install):
-    done, _ = install(programs=("faketime", "haproxy"), apt_get=False)
+    done, _ = install(programs=("faketime", "haproxy", "node", "npm"), apt_get=False)
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "There is no apt-get here. Install these programs another way: chromium wrk\n"
