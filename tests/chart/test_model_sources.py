@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -18,11 +19,12 @@ import helm_python
 import kubernetes_validate
 import pytest
 
-from service.settings import BUNDLED_MODEL
+from service.settings import BUNDLED_MODEL, Settings
 from tests.support.wait import until
 from tools import helm
 
 WEIGHTS = Path(BUNDLED_MODEL).read_bytes()
+LARGE = 96 * 2**20
 
 
 def pod(values):
@@ -174,6 +176,11 @@ class Web(SimpleHTTPRequestHandler):
     def _length(self):
         self._send(b"a", Content_Length="many")
 
+    def _chunks(self):
+        self.protocol_version = "HTTP/1.1"
+        self.close_connection = True
+        self._send(b"64\r\nPK", Transfer_Encoding="chunked")
+
     def _forbidden(self):
         self._send(b"", status=403)
 
@@ -200,6 +207,9 @@ def web(tmp_path_factory):
     """The address of a web server that has the bundled weights as model.pt, and much that is none."""
     folder = tmp_path_factory.mktemp("web")
     (folder / "model.pt").write_bytes(WEIGHTS)
+    (folder / "large.pt").write_bytes(WEIGHTS)
+    with zipfile.ZipFile(folder / "large.pt", "a") as archive:
+        archive.writestr("archive/data/large", bytes(LARGE))
     with zipfile.ZipFile(folder / "other.zip", "w") as archive:
         archive.writestr("archive/data.pkl", b"")
 
@@ -212,10 +222,10 @@ def web(tmp_path_factory):
         server.shutdown()
 
 
-def init_container(values, path, **constants):
+def init_container(values, path, *, limits=(), **constants):
     """Run the init container's own command, with its own arguments, on a path of this machine.
 
-    A constant is set to another value, so that no test takes ten minutes.
+    Limits are of its resources. A constant is set to another value, so that no test takes ten minutes.
     """
     [container] = pod(values)["spec"]["initContainers"]
     arguments = [str(path) if each == "/models/mnist_cnn.pt" else each for each in container["args"]]
@@ -223,7 +233,14 @@ def init_container(values, path, **constants):
     for name, value in constants.items():
         command[2], found = re.subn(f"(?m)^{name} = .*$", f"{name} = {value}", command[2])
         assert found == 1
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def limit():
+        for name, most in dict(limits).items():
+            resource.setrlimit(name, (most, most))
+
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit
+    )
 
 
 def test_weights_are_downloaded_and_checked(web, tmp_path):
@@ -303,6 +320,7 @@ def test_a_download_that_fails_says_one_sentence(tmp_path, url, message):
         ("announced", "is larger than 2000000 bytes, the limit for a weights file (settings.maxModelBytes)"),
         ("endless", "is larger than 2000000 bytes, the limit for a weights file (settings.maxModelBytes)"),
         ("short", "can't be downloaded: the connection ended after 2 of 100 bytes"),
+        ("chunks", "can't be downloaded: the connection ended before the file did; check model.url"),
         (
             "page",
             "is no weights file: its 36 bytes begin with b'<!DOCTYPE html><titl' and are no TorchScript",
@@ -358,6 +376,55 @@ def test_a_full_disk_is_told_in_one_sentence(web, tmp_path):
         f"{tmp_path}/model.pt can't be written: No space left on device\n",
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("spare", "status"), [(0, 0), (-1, 1)])
+def test_a_weights_file_may_have_as_many_bytes_as_the_service_takes(web, tmp_path, spare, status):
+    limit = len(WEIGHTS) + spare
+    values = {"model": {"url": f"{web}/model.pt"}, "settings": {"maxModelBytes": limit}}
+    process = init_container(values, tmp_path / "model.pt")
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == status
+    assert (f"is larger than {limit} bytes" in said) is bool(status)
+
+
+def test_a_file_larger_than_the_memory_is_downloaded(web, tmp_path):
+    values = {"model": {"url": f"{web}/large.pt"}}
+    process = init_container(values, tmp_path / "model.pt", limits={resource.RLIMIT_DATA: LARGE // 2})
+    said, complaint = process.communicate(timeout=60)
+
+    assert (process.returncode, complaint) == (0, "")
+    assert int(said.split()[1]) == (tmp_path / "model.pt").stat().st_size > LARGE
+
+
+def test_a_disk_that_takes_a_part_of_the_last_block_is_told_in_one_sentence(web, tmp_path):
+    """A limit on the size of files does it, too: a write up to it is short, and only the next one fails."""
+    values = {"model": {"url": f"{web}/model.pt"}}
+    limits = {resource.RLIMIT_FSIZE: len(WEIGHTS) - 1}
+    process = init_container(values, tmp_path / "model.pt", limits=limits, BLOCK_BYTES=len(WEIGHTS))
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert re.fullmatch(r".*/model\.pt can't be written: (No space left on device|File too large)\n", said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_that_is_a_folder_is_told_in_one_sentence(web, tmp_path):
+    (tmp_path / "model.pt").mkdir()
+    process = init_container({"model": {"url": f"{web}/model.pt"}}, tmp_path / "model.pt")
+    _, said = process.communicate(timeout=60)
+
+    assert (process.returncode, said) == (1, f"{tmp_path}/model.pt can't be written: Is a directory\n")
+    assert [each.name for each in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_without_the_value_a_download_has_the_services_own_limit():
+    values = {"model": {"url": "http://a.example/m.pt"}, "settings": {"maxModelBytes": None}}
+    [container] = pod(values)["spec"]["initContainers"]
+
+    assert container["args"][-1] == str(Settings().max_model_bytes)
+    assert int(model_volume(values)["emptyDir"]["sizeLimit"]) > Settings().max_model_bytes
 
 
 def test_a_download_is_limited_as_the_service_limits_a_weights_file():

@@ -12,7 +12,7 @@ import ssl
 import sys
 import time
 import zipfile
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -42,6 +42,8 @@ def download(file):
                 fail(f"{url} can't be downloaded: {size} bytes came in {ALL_SECONDS} s")
     if max(announced, size) > max_bytes:
         fail(f"{url} is larger than {max_bytes} bytes, the limit for a weights file (settings.maxModelBytes)")
+    if file.tell() < size:  # a disk that is almost full takes a part of a block
+        fail(f"{path} can't be written: No space left on device")
     if size < announced:
         fail(f"{url} can't be downloaded: the connection ended after {size} of {announced} bytes")
     return digest.hexdigest(), size
@@ -53,6 +55,8 @@ def why(error):
         return f"HTTP Error {error.code}: {error.reason.splitlines()[0]}"
     if isinstance(error, UnicodeError):
         return "it has characters that must be percent-encoded"
+    if isinstance(error, IncompleteRead):
+        return "the connection ended before the file did"
     error = getattr(error, "reason", error)
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not valid: {error.verify_message}"
@@ -98,5 +102,8 @@ if sha256 and found != sha256:
 if not is_archive(part):
     with part.open("rb") as file:
         fail(f"{url} is no weights file: its {size} bytes begin with {file.read(20)} and are no TorchScript")
-part.replace(path)
+try:
+    part.replace(path)
+except OSError as error:
+    fail(f"{path} can't be written: {error.strerror}")
 print(f"{path}: {size} bytes, sha256 {found}")

@@ -12,6 +12,11 @@
 /models/{{ .Values.model.file }}
 {{- end }}
 
+{{/* The size of a weights file, at most; without the value, the service's own default. */}}
+{{- define "rust-ml-api.maxModelBytes" -}}
+{{- get .Values.settings "maxModelBytes" | default 1073741824 | int64 }}
+{{- end }}
+
 {{/* Pod annotations with source, version and checksum of the weights; `kubectl describe pod` shows them. */}}
 {{- define "rust-ml-api.modelAnnotations" -}}
 {{- $source := include "rust-ml-api.modelSource" . -}}
@@ -42,7 +47,7 @@ rust-ml-api/model-sha256: {{ . | quote }}
     pullPolicy: {{ .Values.image.pullPolicy | quote }}
   {{- else }}
   emptyDir:
-    sizeLimit: {{ add (int64 .Values.settings.maxModelBytes) 1048576 | quote }}
+    sizeLimit: {{ add (include "rust-ml-api.maxModelBytes" . | int64) 1048576 | quote }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -72,7 +77,7 @@ rust-ml-api/model-sha256: {{ . | quote }}
     - {{ .Values.model.url | quote }}
     - {{ include "rust-ml-api.modelPath" . | quote }}
     - {{ .Values.model.sha256 | quote }}
-    - {{ int64 .Values.settings.maxModelBytes | quote }}
+    - {{ include "rust-ml-api.maxModelBytes" . | quote }}
     {{- else }}
     - {{ include "rust-ml-api.modelPath" . | quote }}
     {{- end }}
