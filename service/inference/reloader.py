@@ -97,6 +97,7 @@ class Reloader:
             signature = await self._thread.run(self._signature)
             if signature == self._seen and not requested:
                 return
+            self._seen = None  # until the content is known
             content = await self._thread.run(lambda: file_sha256(self._path, self._settings.max_model_bytes))
             self._seen = signature
             if content == self._model.sha256:

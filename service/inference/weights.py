@@ -22,6 +22,7 @@ from service.inference.card import CARD, Card, read_card
 from service.inference.golden import DAMAGE, GOLDEN, Golden, read_golden
 
 MAX_FILE_BYTES = 1 << 30
+MAX_NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,13 @@ class Weights:
 
 
 def read_weights(path: Path, *, sha256: str = "", max_bytes: int = MAX_FILE_BYTES) -> Weights:
-    """Read a weights file; ``sha256`` is the digest that it must have, in hexadecimal, or empty.
+    """Read a weights file, or the one in a folder; ``sha256`` is the digest that it must have, or empty.
 
     Raises:
-        InvalidModel: it can't be read, is too large, not the pinned file, no archive, cut short or damaged,
-            or lacks its card or its golden cases; the message names the file.
+        InvalidModel: it can't be found or read, is too large, not the pinned file, no archive, cut short or
+            damaged, or lacks its card or its golden cases; the message names the file.
     """
+    path = find_file(path)
     try:
         data = _read(path, max_bytes)
         digest = hashlib.sha256(data).hexdigest()
@@ -59,15 +61,24 @@ def find_file(path: Path) -> Path:
     KServe puts a model into a folder, under whatever name it has in the storage.
 
     Raises:
-        InvalidModel: the folder has none, or several.
+        InvalidModel: the folder has none, or several; the message names what is there.
     """
-    if not path.is_dir():
-        return path
-    found = sorted(each.name for each in path.glob("*.pt"))
+    try:
+        # What begins with a dot is of a copy under way, a ConfigMap's mount or a file manager.
+        names = sorted(each.name for each in path.iterdir() if not each.name.startswith("."))
+    except OSError:
+        return path  # no folder, or one that can't be read: reading it says so
+    found = [name for name in names if name.endswith(".pt")]
     if len(found) == 1:
         return path / found[0]
-    names = f"{len(found)} weights files ({', '.join(found)[:200]})" if found else "no weights file (*.pt)"
-    raise InvalidModel(f"{path} is a folder with {names}; set MODEL_PATH to one file, or leave one in it")
+    shown = found or names
+    more = len(shown) - MAX_NAMES_SHOWN
+    listed = ", ".join(shown[:MAX_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    if found:
+        what = f"{len(found)} weights files ({listed})"
+    else:
+        what = "no weights file (*.pt)" + (f" but {listed}" if names else "")
+    raise InvalidModel(f"{path} is a folder with {what}; set MODEL_PATH to one file, or leave one in it")
 
 
 def file_sha256(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:

@@ -352,6 +352,24 @@ def test_a_folder_stands_for_the_one_weights_file_in_it(start_server, tmp_path):
     assert server.messages("ERROR", count=2) == [
         f"still serving tiny digit 1: {tmp_path} is a folder with 2 weights files (model-2.pt, model.pt); "
         "set MODEL_PATH to one file, or leave one in it",
-        f"still serving tiny digit 2: {tmp_path} is a folder with no weights file (*.pt); "
-        "set MODEL_PATH to one file, or leave one in it",
+        f"still serving tiny digit 2: {tmp_path} is a folder with no weights file (*.pt) but "
+        "config.properties, server-0.log; set MODEL_PATH to one file, or leave one in it",
+    ]
+
+
+def test_two_files_in_a_folder_are_told_each_time_they_are_there(path, caplog):
+    async def scenario():
+        async with serving(path.parent) as served:
+            for _ in range(2):
+                write_constant(path.with_name("z.pt"), 2)
+                await served.reloader.check()
+                await served.reloader.check()
+                path.with_name("z.pt").unlink()
+                await served.reloader.check()
+            return served.version, served.reloads
+
+    assert asyncio.run(scenario()) == ("digit 1", (0, 2))
+    assert caplog.messages == 2 * [
+        f"still serving tiny digit 1: {path.parent} is a folder with 2 weights files (weights.pt, z.pt); "
+        "set MODEL_PATH to one file, or leave one in it"
     ]

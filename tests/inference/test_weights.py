@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import numpy as np
 import pytest
 
+from service.errors import InvalidModel
 from service.inference.model import load_model
-from service.inference.weights import MAX_FILE_BYTES
+from service.inference.weights import MAX_FILE_BYTES, file_sha256, read_weights
 from service.settings import BUNDLED_MODEL
 from tests.support import weights
 from tests.support.weights import golden, refusal, zipped
@@ -19,6 +21,39 @@ def test_what_is_no_file(tmp_path):
     assert refusal(tmp_path / "missing.pt") == missing
     empty = "is a folder with no weights file (*.pt); set MODEL_PATH to one file, or leave one in it"
     assert refusal(tmp_path) == empty
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        ([".weights.pt", "._weights.pt"], "no weights file (*.pt)"),
+        (["model.pt.part", "model.mar"], "no weights file (*.pt) but model.mar, model.pt.part"),
+        ([*"gfedcba"], "no weights file (*.pt) but a, b, c, d, e and 2 more"),
+        (["b.pt", "a.pt", "c"], "2 weights files (a.pt, b.pt)"),
+        ([f"{place}.pt" for place in range(6)], "6 weights files (0.pt, 1.pt, 2.pt, 3.pt, 4.pt and 1 more)"),
+    ],
+    ids=str,
+)
+def test_a_folder_without_exactly_one_weights_file(tmp_path, names, what):
+    for name in names:
+        (tmp_path / name).touch()
+
+    assert refusal(tmp_path) == f"is a folder with {what}; set MODEL_PATH to one file, or leave one in it"
+
+
+def test_a_folder_with_one_weights_file_stands_for_the_file(path):
+    weights.write(path)
+    for name in ("config.json", "._weights.pt"):
+        (path.parent / name).touch()
+
+    assert read_weights(path.parent).sha256 == file_sha256(path.parent) == file_sha256(path)
+
+
+def test_what_is_wrong_with_the_file_in_a_folder_names_the_file(path):
+    path.mkdir()  # called like a weights file
+
+    with pytest.raises(InvalidModel, match=re.escape(f"{path} can't be read: Is a directory; ")):
+        read_weights(path.parent)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x02}q\x00.", b"\x93NUMPY\x01\x00"])
