@@ -20,32 +20,33 @@ maxBatchSize becomes MAX_BATCH_SIZE. An empty value is left out, so that the ser
 {{- end }}
 {{- end }}
 
-{{/* What a container needs wherever it runs: its name is the second of the arguments. */}}
+{{/* What the service needs wherever it runs. */}}
 {{- define "rust-ml-api.settingsEnv" -}}
-{{- $root := index . 0 -}}
-{{- if dig "limits" "cpu" "" $root.Values.resources }}
-# The kubelet rounds it up to whole CPUs. The service's default number of threads follows from it.
-- name: CPU_LIMIT
-  valueFrom:
-    resourceFieldRef:
-      containerName: {{ index . 1 | quote }}
-      resource: limits.cpu
-      divisor: "1"
-{{- end }}
-{{- with $root }}
 {{- range $key, $value := .Values.settings }}
 {{- if not (or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq $value ""))) }}
 - name: {{ snakecase $key | upper | quote }}
   value: {{ include "rust-ml-api.envValue" $value }}
 {{- end }}
 {{- end }}
+{{- if .Values.apiKeys.existingSecret }}
+- name: API_KEYS_FILE
+  value: "/etc/rust-ml-api/{{ .Values.apiKeys.key }}"
 {{- end }}
 {{- end }}
 
 {{- define "rust-ml-api.ownEnv" -}}
 - name: PORT
   value: "3000"
-{{- include "rust-ml-api.settingsEnv" (list . .Chart.Name) }}
+{{- if dig "limits" "cpu" "" .Values.resources }}
+# The kubelet rounds it up to whole CPUs. The service's default number of threads follows from it.
+- name: CPU_LIMIT
+  valueFrom:
+    resourceFieldRef:
+      containerName: {{ .Chart.Name | quote }}
+      resource: limits.cpu
+      divisor: "1"
+{{- end }}
+{{- include "rust-ml-api.settingsEnv" . }}
 {{- if ne (include "rust-ml-api.modelSource" .) "image" }}
 - name: MODEL_PATH
   value: {{ include "rust-ml-api.modelPath" . | quote }}
@@ -54,10 +55,21 @@ maxBatchSize becomes MAX_BATCH_SIZE. An empty value is left out, so that the ser
 - name: MODEL_SHA256
   value: {{ . | quote }}
 {{- end }}
-{{- if .Values.apiKeys.existingSecret }}
-- name: API_KEYS_FILE
-  value: "/etc/rust-ml-api/{{ .Values.apiKeys.key }}"
 {{- end }}
+
+{{/*
+The variables in KServe's runtime. Knative, which KServe runs pods with unless it is told otherwise, refuses a PORT and
+a reference to the CPU limit: it sets PORT from the container's port, and the service asks its control group.
+*/}}
+{{- define "rust-ml-api.kserveEnv" -}}
+- name: MODEL_PATH
+  value: /mnt/models
+{{- if not .Values.settings.modelName }}
+# KServe puts the InferenceService's name here, by which its clients call the model.
+- name: MODEL_NAME
+  value: {{ "{{.Name}}" | quote }}
+{{- end }}
+{{- include "rust-ml-api.settingsEnv" . }}
 {{- end }}
 
 {{/* The training container's own variables: Matplotlib and the download of MNIST need a writable folder. */}}

@@ -81,6 +81,10 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- define "rust-ml-api.podAnnotations" -}}
 kubectl.kubernetes.io/default-container: {{ .Chart.Name | quote }}
 {{ include "rust-ml-api.modelAnnotations" . }}
+{{- include "rust-ml-api.scrapeAnnotations" . }}
+{{- end }}
+
+{{- define "rust-ml-api.scrapeAnnotations" -}}
 {{- if .Values.scrapeAnnotations }}
 prometheus.io/scrape: "true"
 prometheus.io/port: "3000"
@@ -117,12 +121,17 @@ app.kubernetes.io/name: "{{ include "rust-ml-api.name" $root }}-{{ index . 1 }}"
 serviceAccountName: {{ include "rust-ml-api.serviceAccountName" . | quote }}
 automountServiceAccountToken: {{ .Values.serviceAccount.automount }}
 enableServiceLinks: false
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+{{- include "rust-ml-api.placement" . }}
+{{- end }}
+
+{{/* Where pods run, and with which secrets their images are pulled. */}}
+{{- define "rust-ml-api.placement" -}}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-securityContext:
-  {{- toYaml .Values.podSecurityContext | nindent 2 }}
 {{- with .Values.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
@@ -148,10 +157,20 @@ tolerations:
 
 {{/* The chart's own volumes, and where the serving and the test container mount them. */}}
 {{- define "rust-ml-api.volumes" -}}
+{{- include "rust-ml-api.kserveVolumes" . }}
+{{- include "rust-ml-api.modelVolume" . }}
+{{- end }}
+
+{{- define "rust-ml-api.volumeMounts" -}}
+{{- include "rust-ml-api.kserveVolumeMounts" . }}
+{{- include "rust-ml-api.modelMount" . }}
+{{- end }}
+
+{{/* The same without the weights, which KServe mounts itself. */}}
+{{- define "rust-ml-api.kserveVolumes" -}}
 - name: tmp
   emptyDir:
     sizeLimit: 64Mi
-{{- include "rust-ml-api.modelVolume" . }}
 {{- with .Values.apiKeys.existingSecret }}
 - name: api-keys
   secret:
@@ -159,10 +178,9 @@ tolerations:
 {{- end }}
 {{- end }}
 
-{{- define "rust-ml-api.volumeMounts" -}}
+{{- define "rust-ml-api.kserveVolumeMounts" -}}
 - name: tmp
   mountPath: /tmp
-{{- include "rust-ml-api.modelMount" . }}
 {{- if .Values.apiKeys.existingSecret }}
 - name: api-keys
   mountPath: /etc/rust-ml-api
