@@ -5,11 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """Return what is in a regular file, one byte more than ``limit`` at most.
+@contextmanager
+def open_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file to be read.
 
     It is opened without waiting and looked at once it is open: a FIFO would block for ever, and a device
     never end.
@@ -18,7 +22,21 @@ def read_file(path: Path, limit: int) -> bytes:
         OSError: it can't be read, or is no regular file.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    try:
+        # It raises for a folder, and leaves the descriptor open then.
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+            yield file
+    finally:
+        os.close(descriptor)
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Return what is in a regular file, one byte more than ``limit`` at most.
+
+    Raises:
+        OSError: it can't be read, or is no regular file.
+    """
+    with open_file(path) as file:
         return file.read(limit + 1)

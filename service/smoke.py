@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 
 from service.api.auth import read_keys
 from service.errors import InvalidModel
-from service.inference.weights import read_weights
-from service.settings import BUNDLED_MODEL
+from service.inference.weights import read_cases
+from service.settings import BUNDLED_MODEL, Settings
 
 
 def predict(
@@ -58,13 +59,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         api_key = read_keys(options.api_keys)[0].decode() if options.api_keys else ""
-        weights = read_weights(options.model)
-        target, images = weights.card.target, weights.golden.images
-        labels = [predict(options.url, image, target, api_key=api_key) for image in images]
+        settings = Settings.from_env(os.environ)
+        card, cases = read_cases(options.model, max_bytes=settings.max_model_bytes)
+        labels = [predict(options.url, image, card.target, api_key=api_key) for image in cases.images]
     except (OSError, ValueError, InvalidModel) as error:
         print(error, file=sys.stderr)
         return 1
-    expected = [weights.card.classes[place] for place in weights.golden.labels]
+    expected = [card.classes[place] for place in cases.labels]
     wrong = [
         f"case {i}: expected {want}, got {got}"
         for i, (want, got) in enumerate(zip(expected, labels, strict=True))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 
 from service import smoke
+from service.settings import BUNDLED_MODEL
 from tests.support.weights import golden, write
 
 
@@ -34,7 +37,7 @@ def test_a_service_that_sees_every_digit_right_passes(live_server, weights, caps
 
 
 def test_one_wrong_digit_fails(live_server, weights, tmp_path, capsys):
-    cases = smoke.read_weights(weights).golden
+    _, cases = smoke.read_cases(weights)
     labels = cases.labels.copy()
     labels[1] = (labels[1] + 1) % 10
     images = np.rint(cases.images * 255).astype(np.uint8).reshape(-1, 28, 28)
@@ -79,6 +82,36 @@ def test_a_file_without_a_key_is_told(live_server, weights, tmp_path, capsys):
 
     assert smoke.main([live_server.url, "--model", str(weights), "--api-keys", str(keys)]) == 1
     assert capsys.readouterr().err == f"{keys}: there is no API key in it; write one on each line\n"
+
+
+def test_a_file_larger_than_the_memory_of_the_test_pod_is_judged(live_server, tmp_path):
+    """Only the golden cases of it are needed, and a weights file may have a GiB."""
+    path, size = tmp_path / "large.pt", 256 << 20
+    path.write_bytes(BUNDLED_MODEL.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive, archive.open("large", "w", force_zip64=True) as member:
+        for _ in range(size >> 20):
+            member.write(bytes(1 << 20))
+    script = (
+        "import sys; from pathlib import Path; from service import smoke;"
+        "status = smoke.main(sys.argv[1:]); print(Path('/proc/self/status').read_text()); sys.exit(status)"
+    )
+    command = [sys.executable, "-c", script, live_server.url, "--model", str(path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "20 of 20 answers are right")
+    [highest_kib] = re.findall(r"VmHWM:\s+(\d+) kB", done.stdout)
+    assert int(highest_kib) << 10 < size / 2
+
+
+@pytest.mark.parametrize("limit", [BUNDLED_MODEL.stat().st_size, BUNDLED_MODEL.stat().st_size - 1])
+def test_a_file_may_have_as_many_bytes_as_the_service_takes(live_server, monkeypatch, capsys, limit):
+    monkeypatch.setenv("MAX_MODEL_BYTES", str(limit))
+
+    fits = smoke.main([live_server.url]) == 0
+
+    assert fits is (limit == BUNDLED_MODEL.stat().st_size)
+    assert ("(MAX_MODEL_BYTES)" in capsys.readouterr().err) is not fits
 
 
 def test_it_starts_without_pytorch(live_server, weights):

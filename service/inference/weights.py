@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from service.errors import InvalidModel
-from service.files import read_file
+from service.files import open_file, read_file
 from service.inference.card import CARD, Card, read_card
 from service.inference.golden import DAMAGE, GOLDEN, Golden, read_golden
 
@@ -48,9 +52,22 @@ def read_weights(path: Path, *, sha256: str = "", max_bytes: int = MAX_FILE_BYTE
         digest = hashlib.sha256(data).hexdigest()
         if sha256 and digest != sha256.lower():
             raise InvalidModel(f"has SHA-256 {digest}, but {sha256.lower()} is pinned")
-        extra = _extra_files(data, max_bytes)
-        card = read_card(extra[CARD])
-        return Weights(data, digest, card, _golden(extra[GOLDEN], card, max_bytes))
+        return Weights(data, digest, *_cases(io.BytesIO(data), max_bytes))
+    except InvalidModel as error:
+        raise InvalidModel(f"{path} {error}") from None
+
+
+def read_cases(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> tuple[Card, Golden]:
+    """Read the card and the golden cases alone, in little memory however large the file is.
+
+    Raises:
+        InvalidModel: as ``read_weights``.
+    """
+    path = find_file(path)
+    try:
+        with _reading(), open_file(path) as file:
+            _check_size(os.fstat(file.fileno()).st_size, max_bytes)
+            return _cases(file, max_bytes)
     except InvalidModel as error:
         raise InvalidModel(f"{path} {error}") from None
 
@@ -95,17 +112,33 @@ def file_sha256(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
-    try:
+    with _reading():
         data = read_file(path, max_bytes)
-    except OSError as error:
-        raise InvalidModel(f"can't be read: {error.strerror}; set MODEL_PATH to a weights file") from None
-    if len(data) > max_bytes:
-        raise InvalidModel(f"is larger than {max_bytes} bytes, the most that it may have (MAX_MODEL_BYTES)")
+    _check_size(len(data), max_bytes)
     return data
 
 
-def _extra_files(data: bytes, max_bytes: int) -> dict[str, bytes]:
-    with _open(data, "a TorchScript archive", max_bytes) as archive:
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidModel(f"can't be read: {error.strerror}; set MODEL_PATH to a weights file") from None
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise InvalidModel(f"is larger than {max_bytes} bytes, the most that it may have (MAX_MODEL_BYTES)")
+
+
+def _cases(file: BinaryIO, max_bytes: int) -> tuple[Card, Golden]:
+    extra = _extra_files(file, max_bytes)
+    card = read_card(extra[CARD])
+    return card, _golden(extra[GOLDEN], card, max_bytes)
+
+
+def _extra_files(file: BinaryIO, max_bytes: int) -> dict[str, bytes]:
+    with _open(file, "a TorchScript archive", max_bytes) as archive:
         members = {Path(info.filename).name: info for info in archive.infolist() if _is_extra(info)}
         for name in (CARD, GOLDEN):
             if name not in members:
@@ -125,18 +158,18 @@ def _is_extra(member: zipfile.ZipInfo) -> bool:
 
 def _golden(data: bytes, card: Card, max_bytes: int) -> Golden:
     try:
-        _open(data, "an .npz file", max_bytes).close()
+        _open(io.BytesIO(data), "an .npz file", max_bytes).close()
     except InvalidModel as error:
         raise InvalidModel(f"has a {GOLDEN} that can't be read: {error}") from None
     return read_golden(data, card)
 
 
-def _open(data: bytes, kind: str, max_bytes: int) -> zipfile.ZipFile:
+def _open(file: BinaryIO, kind: str, max_bytes: int) -> zipfile.ZipFile:
     """Open a ZIP file that claims to unpack to no more than the bound; readers stop at what it claims."""
-    if not data.startswith(b"PK\x03\x04"):
+    if file.read(4) != b"PK\x03\x04":
         raise InvalidModel(f"is not {kind}")
     try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
+        archive = zipfile.ZipFile(file)
         members = archive.infolist()
     except DAMAGE:
         raise InvalidModel(f"is not {kind}, or it is cut short") from None

@@ -112,6 +112,13 @@ def test_the_test_pod_checks_the_weights_that_the_release_serves():
     assert {"name": "model", "configMap": {"name": "weights"}} in test["volumes"]
 
 
+def test_the_test_pod_takes_files_as_large_as_the_release_does():
+    values = {"settings": {"maxModelBytes": 2**31}}
+    [container] = helm.find(helm.render(values), "Pod")["spec"]["containers"]
+
+    assert container["env"] == [{"name": "MAX_MODEL_BYTES", "value": str(2**31)}]
+
+
 def test_pods_wait_for_the_weights_that_the_job_writes():
     objects = helm.render(helm.read_values(helm.CHART / "ci" / "training-values.yaml"))
     job = helm.find(objects, "Job")["spec"]["template"]["spec"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +48,17 @@ def test_a_folder_with_one_weights_file_stands_for_the_file(path):
         (path.parent / name).touch()
 
     assert read_weights(path.parent).sha256 == file_sha256(path.parent) == file_sha256(path)
+
+
+def test_a_folder_in_place_of_the_file_leaves_no_descriptor_open(path):
+    path.mkdir()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    for _ in range(10):
+        with pytest.raises(InvalidModel):
+            read_weights(path.parent)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_what_is_wrong_with_the_file_in_a_folder_names_the_file(path):
