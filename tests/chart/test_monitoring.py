@@ -8,10 +8,13 @@ import re
 import pytest
 import requests
 
+from service.metrics import Metrics
 from tools import helm
 
 # Written by Prometheus's own exporters, not by the service.
 FROM_ELSEWHERE = {"kube_deployment_status_replicas_ready", "kube_deployment_spec_replicas"}
+# With the ServiceMonitor of the Prometheus operator.
+ADDED_BY_PROMETHEUS = {"namespace", "job", "service", "endpoint", "container", "pod", "instance"}
 WORDS = {"by", "or", "rate", "sum", "count", "increase", "histogram_quantile", "vector", "label_values"}
 
 
@@ -69,6 +72,23 @@ def test_every_panel_queries_metrics_that_the_service_exports(objects, live_serv
                 labels = set.union(*(known[name] for name in names))
                 # Prometheus adds the label pod itself.
                 assert not labels or set(by.split(", ")) <= labels | {"pod"}, panel["title"]
+
+
+@pytest.mark.parametrize("target", ["digit", "label", "number"])
+def test_predictions_are_shown_by_class_whatever_the_class_is_called(objects, target):
+    """Prometheus adds labels of its own; what is left must be the class, which is the series' name then."""
+    metrics = Metrics()
+    metrics.serving("some-classifier", "1", target, ["a", "b"])
+    [family] = [each for each in metrics.collect() if each.name == "predictions"]
+    _, board = dashboard(objects)
+    [panel] = [each for each in board["panels"] if each["title"] == "Predictions by class"]
+    [query] = panel["targets"]
+    [without] = re.findall(r"sum without \(([^)]*)\)", query["expr"])
+
+    assert metric_names(query["expr"]) == {"predictions_total"}
+    assert query["legendFormat"] == "__auto"
+    for sample in family.samples:
+        assert (ADDED_BY_PROMETHEUS | set(sample.labels)) - set(without.split(", ")) == {target}
 
 
 def test_every_alert_queries_metrics_that_the_service_exports(objects, live_server):

@@ -18,7 +18,7 @@ def test_the_route_sends_a_gateways_requests_to_the_service():
     assert route["metadata"]["annotations"] == {"example.com/owner": "vision"}
     assert route["spec"] == {
         "parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https"}],
-        "hostnames": ["digits.example.com"],
+        "hostnames": ["classifier.example.com"],
         "rules": [
             {
                 "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
@@ -44,10 +44,10 @@ def test_the_ingress_sends_its_hosts_to_the_service():
     assert ingress["metadata"]["annotations"] == {"nginx.ingress.kubernetes.io/proxy-body-size": "1m"}
     assert ingress["spec"] == {
         "ingressClassName": "nginx",
-        "tls": [{"secretName": "digits-tls", "hosts": ["digits.example.com"]}],
+        "tls": [{"secretName": "classifier-tls", "hosts": ["classifier.example.com"]}],
         "rules": [
             {
-                "host": "digits.example.com",
+                "host": "classifier.example.com",
                 "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]},
             },
             {"http": {"paths": [{"path": "/predict", "pathType": "Exact", "backend": backend}]}},
@@ -140,7 +140,7 @@ def test_every_addition_to_a_pod_is_rendered():
     assert pod["tolerations"][0]["key"] == "dedicated"
     assert pod["affinity"].keys() == {"podAntiAffinity"}
     assert pod["priorityClassName"] == "important"
-    assert pod["serviceAccountName"] == "digits"
+    assert pod["serviceAccountName"] == "classifier"
     spread = {each["topologyKey"]: each for each in pod["topologySpreadConstraints"]}
     assert spread["kubernetes.io/hostname"]["labelSelector"] == {"matchLabels": {"team": "vision"}}
     assert spread["kubernetes.io/hostname"]["matchLabelKeys"] == ["app"]

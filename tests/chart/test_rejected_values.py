@@ -162,6 +162,10 @@ def test_the_empty_default_of_workers_is_ignored(workers):
         ),
         ({"model": {"existingClaim": "A_b"}}, "at '/model/existingClaim': 'A_b' does not match pattern"),
         ({"model": {"url": "file:///etc"}}, "at '/model/url': 'file:///etc' does not match pattern"),
+        *(
+            ({"model": {"image": wrong}}, f"at '/model/image': '{wrong}' does not match pattern")
+            for wrong in ("oci://a.example/b:1", "https://a.example/b", "a b", "a.example/B:1", "a@sha256:12")
+        ),
         ({"model": {"file": "../x.pt"}}, "at '/model/file': '../x.pt' does not match pattern"),
         ({"model": {"sha256": "abc"}}, "at '/model/sha256': 'abc' does not match pattern"),
         ({"model": {"version": 1.1}}, "at '/model/version': got number, want integer or"),

@@ -65,7 +65,7 @@ def test_notes_name_the_commands_for_the_chosen_service():
     assert "minikube service --namespace vision rust-ml-api-service" in notes({})
     assert "get service rust-ml-api-service --watch" in notes({"service": {"type": "LoadBalancer"}})
     assert "http://rust-ml-api-service.vision:8080" in notes({"service": {"type": "ClusterIP", "port": 8080}})
-    assert "https://digits.example.com/" in notes(helm.read_values(helm.CHART / "ci/ingress-values.yaml"))
+    assert "https://classifier.example.com/" in notes(helm.read_values(helm.CHART / "ci/ingress-values.yaml"))
     assert "get hpa rust-ml-api-hpa --watch" in notes({"autoscaling": {"enabled": True}})
     assert "model.url is not pinned" in notes({"model": {"url": "https://a.example/m.pt"}})
     for values in ({}, {"service": {"type": "ClusterIP"}}):
