@@ -90,7 +90,7 @@ def _predict(settings: Settings, card: Card) -> Json:
             f"Send pixels as JSON or as bytes ({size} uint8 in 0..255, or {size} little-endian float32 in "
             f"0..1), up to {settings.max_images_per_request} images at once, or one picture. "
             f"{PREPARED[card.pictures.method]} A body has at most {settings.max_body_bytes} bytes, a picture "
-            f"at most {settings.max_picture_pixels} pixels."
+            f"at most {settings.max_picture_pixels} pixels; as a JPEG 16 times as many (4 if progressive)."
         ),
         "parameters": [
             _option("preview", f"Send back the {card.shape} pixels that the model saw, as `image`."),

@@ -40,6 +40,10 @@ WORKING_SIDE = 320
 MAX_SCANS = 50
 # Two ways to end a JPEG file that lacks its end marker; see ``_load``.
 ENDS = (END, b"\x5a\xa5" * 16 + END)
+# A JPEG is decoded to a part of its size, so it may have so many times the pixels. One in several scans takes
+# up to 6 bytes of memory for each pixel all the same.
+ONE_SCAN, SEVERAL_SCANS = 16, 4
+
 GREYS = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
 BAND = 128  # rows of the shrunk picture
 
@@ -86,12 +90,19 @@ def _readable(max_pixels: int) -> Iterator[None]:
     except UnidentifiedImageError:
         raise InvalidBody("the body is not a PNG, JPEG or WebP picture") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise PictureTooLarge(f"the picture is too large; at most {max_pixels} pixels are read") from None
+        raise PictureTooLarge(f"the picture is too large; {_limits(max_pixels)}") from None
     except Exception as error:  # Pillow's decoders raise whatever they stumble on
         if "out of memory" in str(error):  # as some of them say it
             raise MemoryError from None
         bytearray(SPARE_BYTES)  # raises MemoryError: libjpeg calls a file broken that it has no memory for
         raise InvalidBody(f"the picture can't be read: {error}") from None
+
+
+def _limits(max_pixels: int) -> str:
+    return (
+        f"at most {max_pixels} pixels are read, or as a JPEG, which is shrunk while it is decoded, "
+        f"{ONE_SCAN * max_pixels} ({SEVERAL_SCANS * max_pixels} if it is progressive)"
+    )
 
 
 def _open(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
@@ -157,7 +168,7 @@ def _load(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
     scans = count_scans(data) if data.startswith(JPEG) else 0
     if scans > MAX_SCANS:
         raise PictureTooLarge(f"the picture is stored in {scans} scans; at most {MAX_SCANS} are read")
-    load = functools.partial(_load_whole, max_pixels=max_pixels, mode=mode, side=side)
+    load = functools.partial(_load_whole, max_pixels=max_pixels, mode=mode, side=side, in_one_scan=scans == 1)
     try:
         return load(data)
     except OSError as error:
@@ -170,16 +181,15 @@ def _load(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
         raise
 
 
-def _load_whole(data: bytes, *, max_pixels: int, mode: str, side: int) -> Picture:
+def _load_whole(data: bytes, *, max_pixels: int, mode: str, side: int, in_one_scan: bool) -> Picture:
     from PIL import Image
 
     picture = Image.open(io.BytesIO(data), formats=FORMATS)
-    width, height = picture.size
-    if width * height > max_pixels:
-        raise PictureTooLarge(f"the picture is {width} x {height}; at most {max_pixels} pixels are read")
+    size = picture.size
     # A JPEG file decodes to an eighth of its size, and to grey, for an eighth of the work.
     picture.draft(mode, (side, side))
-    picture.info[SIZE] = (width, height)
+    picture.info[SIZE] = size
+    _check_size(picture, max_pixels, in_one_scan=in_one_scan)
     raw_mode = picture.tile[0].args if picture.tile else ""
     picture.load()
     key = picture.info.get("transparency")
@@ -188,6 +198,15 @@ def _load_whole(data: bytes, *, max_pixels: int, mode: str, side: int) -> Pictur
     elif raw_mode == "RGB;16B" and key is not None:  # read as 8 bits a channel
         picture.info["transparency"] = tuple(level >> 8 for level in key)
     return picture
+
+
+def _check_size(picture: Picture, max_pixels: int, *, in_one_scan: bool) -> None:
+    width, height = picture.info[SIZE]
+    factor = 1
+    if picture.format == "JPEG":
+        factor = ONE_SCAN if in_one_scan and "progressive" not in picture.info else SEVERAL_SCANS
+    if width * height > factor * max_pixels or picture.width * picture.height > max_pixels:
+        raise PictureTooLarge(f"the picture is {width} x {height}; {_limits(max_pixels)}")
 
 
 def _upright(picture: Picture) -> Picture:
