@@ -61,7 +61,12 @@ class Settings:
         10.0, "seconds one batch may run before /healthz fails", 0.1, 3600
     )
     max_images_per_request: int = _setting(256, "images in one request, at most", 1, 100_000)
-    max_picture_pixels: int = _setting(1 << 22, "width times height of a picture, at most", 64, 1 << 30)
+    max_picture_pixels: int = _setting(
+        1 << 22,
+        "width times height of a picture, at most; of a JPEG 16 times that, or 4 if it is progressive",
+        64,
+        1 << 30,
+    )
     max_picture_bytes: int = _setting(
         1 << 25, "size of a picture's file, or of the form with it, at most", 1024, 1 << 30
     )

@@ -39,7 +39,7 @@ from service.inference.card import MAX_NAME_LENGTH, Card
 from service.inference.prediction import Prediction
 from service.inputs import json_errors
 from service.inputs.image import Image, check_pixels
-from service.inputs.pictures import JPEG, PNG, WEBP
+from service.inputs.picture_files import JPEG, PNG, WEBP
 
 PREDICTION_PATHS = ("/predictions/{name}", "/predictions/{name}/{version}")
 MODEL_PATHS = ("/models/{name}", "/models/{name}/{version}")

@@ -7,13 +7,20 @@ what is prepared the same way.
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import BlankPicture
 from service.inputs.image import Shape
+from service.inputs.paper import Ink, find_ink, grown
 
-Grey = NDArray[np.float32]  # shape (height, width), 0 black .. 1 white
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+Grey = NDArray[np.float32]  # shape (height, width), 0 no ink .. 1 full
 
 # What a model card of format 1, which says none of this, stands for.
 SIDE = 28
@@ -27,67 +34,106 @@ BOX = 20
 # MNIST counts the middle of pixel 14 as its centre, so the centre of mass lies there: half a pixel off.
 CENTRE = 14.5
 
-# In shares of black-to-white: fainter marks than these are paper.
-FAINTEST_INK = 0.1
+# A picture is looked at from afar, as so many cells; its ink then closer, in four pixels for each of MNIST's.
+CELLS, DETAIL = 96 * 96, 4 * BOX
+# Smaller pictures have more edges than paper: they are enlarged, in squares, to tell one from the other.
+TINY, SQUARES = 24, 0  # pixels; Pillow's NEAREST, which is imported late
+# A channel of colour is taken for brightness if it differs from place to place so many times as much.
+CLEARER = 1.5
+# In shares of full ink: fainter pixels than these are paper.
 FAINTEST_PIXEL = 0.04
-# In shares of the darkest ink: what still counts for the edges of the digit.
+# In shares of full ink: what still counts for the edges of the digit.
 EDGE = 0.25
 # The outermost share of the ink that may be dust: it does not move the box.
 DUST = 0.003
 
 
-def read_digit(grey: Grey, alpha: Grey | None) -> NDArray[np.float32]:
-    """Return the digit in a grey picture, which may be transparent, in the form of MNIST, shape (784,).
+def read_digit(picture: Picture) -> NDArray[np.float32]:
+    """Return the digit in a picture, grey or RGB, in the form of MNIST, shape (784,), in 256 levels of 0..1.
 
     Raises:
         BlankPicture: the picture has no ink.
     """
-    if alpha is None:
-        return normalise(grey)
-    try:
-        return normalise(grey * alpha + (1 - alpha))
-    except BlankPicture:
-        # White ink on nothing: on black paper it shows.
-        return normalise(grey * alpha)
+    sharp, pixel = picture, 1
+    if max(picture.size) < TINY:
+        pixel = 2 * TINY // max(picture.size)
+        size = (pixel * picture.width, pixel * picture.height)
+        sharp, picture = picture.resize(size, SQUARES), picture.resize(size)
+    # A cell is a square of pixels.
+    scale = max(1, math.ceil(math.sqrt(picture.width * picture.height / CELLS)))
+    cells = sharp.reduce(scale)
+    channel = _most_contrast(cells)
+    found = find_ink(np.asarray(_grey(cells, channel)))
+    ink = None if found is None else _look_closer(picture, scale, channel, found, pixel)
+    if ink is None or ink.max() <= EDGE:
+        raise BlankPicture("nothing in the picture stands out from its paper; draw one digit")
+    return normalise(ink)
 
 
-def normalise(grey: Grey) -> NDArray[np.float32]:
-    """Return the digit in a grey picture in the form of MNIST, shape (784,), in 256 levels of 0..1.
+def _grey(picture: Picture, channel: int | None) -> Picture:
+    return picture.convert("L") if channel is None else picture.getchannel(channel)
 
-    Raises:
-        BlankPicture: the picture has no ink.
+
+def _most_contrast(picture: Picture) -> int | None:
+    """Return the channel that shows much more than brightness does, if there is one."""
+    if picture.mode == "L":
+        return None
+    channels = (*picture.split(), picture.convert("L"))
+    spread = [float(np.asarray(each, np.float32).std()) for each in channels]
+    best = int(np.argmax(spread))
+    return best if spread[best] > CLEARER * spread[-1] else None
+
+
+def _look_closer(picture: Picture, scale: int, channel: int | None, ink: Ink, edge: int) -> Grey:
+    """Return how much ink is on each pixel of the part of a picture that has some, 0 none .. 1 full.
+
+    So many cells beside the marks have the rest of their ink.
     """
-    ink = find_ink(grey)
+    height, width = ink.paper.shape
+    near = ink.marks
+    for _ in range(edge):
+        near = grown(near)
+    top, bottom = max(0, ink.box[0] - edge - 1), min(height, ink.box[1] + edge + 1)
+    left, right = max(0, ink.box[2] - edge - 1), min(width, ink.box[3] + edge + 1)
+    part = (left * scale, top * scale, min(right * scale, picture.width), min(bottom * scale, picture.height))
+    finer = max(1, min(scale, max(part[2] - part[0], part[3] - part[1]) // DETAIL))
+    levels = np.asarray(_grey(picture.reduce(finer, part), channel), np.float32)
+    cells = ((part[2] - part[0]) / scale, (part[3] - part[1]) / scale)
+    paper, marks = (
+        _resized(whole[top:bottom, left:right], levels.shape, cells)
+        for whole in (ink.paper, np.uint8(255) * near.view(np.uint8))
+    )
+    level = levels if ink.sign > 0 else 255 - levels
+    depth = (paper - np.float32(ink.bias) - level) * (marks / np.float32(255))
+    # Full ink is the mean of all, weighted with itself: noise moves that less than it does the maximum.
+    full = float((depth * depth).sum() / max(depth.sum(), 1e-9))
+    return np.maximum(depth / np.float32(full) - np.float32(FAINTEST_PIXEL), 0)
+
+
+def _resized(cells: NDArray[np.uint8], shape: tuple[int, ...], size: tuple[float, float]) -> Grey:
+    """Return cells, of which the first ``size`` are meant, as an array of this shape."""
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(cells))
+    return np.asarray(
+        picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR, (0, 0, *size)), np.float32
+    )
+
+
+def normalise(ink: Grey) -> NDArray[np.float32]:
+    """Return a digit's ink in the form of MNIST, shape (784,), in 256 levels of 0..1."""
     (top, bottom), (left, right) = find_box(ink)
     scale = BOX / max(right - left, bottom - top)
     ink[:top], ink[bottom:], ink[:, :left], ink[:, right:] = 0, 0, 0, 0
     mass = ink.sum()
-    y = float(ink.sum(axis=1) @ (np.arange(ink.shape[0]) + 0.5) / mass)
-    x = float(ink.sum(axis=0) @ (np.arange(ink.shape[1]) + 0.5) / mass)
+    y = float(ink.sum(axis=1) @ (np.arange(ink.shape[0], dtype=np.float32) + np.float32(0.5)) / mass)
+    x = float(ink.sum(axis=0) @ (np.arange(ink.shape[1], dtype=np.float32) + np.float32(0.5)) / mass)
     # One resampling does it all: cut out, shrink and centre, to a fraction of a pixel.
     rows = averages(ink.shape[0], y - CENTRE / scale, 1 / scale)
     columns = averages(ink.shape[1], x - CENTRE / scale, 1 / scale)
     image = rows @ ink @ columns.T
     levels: NDArray[np.float32] = np.rint(image * (255 / image.max())).reshape(-1)
     return levels / np.float32(255)
-
-
-def find_ink(grey: Grey) -> Grey:
-    """Return how much ink is on each pixel, 0 none .. 1 the most, whichever of paper and ink is the darker.
-
-    Raises:
-        BlankPicture: the picture is blank.
-    """
-    deviation = grey - _paper(grey)
-    noise = 1.5 * float(np.median(np.abs(_frame(deviation))))  # a standard deviation, by way of the median
-    floor = max(FAINTEST_PIXEL, 3 * noise)
-    dark, light = np.maximum(-deviation - floor, 0), np.maximum(deviation - floor, 0)
-    ink: Grey = dark if dark.sum() >= light.sum() else light
-    darkest = float(ink.max())
-    if darkest + floor < max(FAINTEST_INK, 6 * noise):
-        raise BlankPicture("nothing in the picture stands out from its border; draw one digit")
-    ink /= darkest
-    return ink
 
 
 def find_box(ink: Grey) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -103,44 +149,20 @@ def averages(length: int, start: float, step: float) -> NDArray[np.float32]:
     Where intervals are narrower than a pixel, they are widened to one: enlarged ink stays smooth.
     """
     width = max(step, 1.0)
-    middle = start + (np.arange(SIDE)[:, None] + 0.5) * step
+    middle = start + (np.arange(SIDE, dtype=np.float64)[:, None] + 0.5) * step
     low, high = middle - width / 2, middle + width / 2
-    pixel = np.arange(length)
+    pixel = np.arange(length, dtype=np.float64)
     overlap = np.minimum(high, pixel + 1) - np.maximum(low, pixel)
     weights: NDArray[np.float32] = (np.maximum(overlap, 0) / width).astype(np.float32)
     return weights
 
 
 def _extent(profile: NDArray[np.float32]) -> tuple[int, int]:
-    reached = np.cumsum(profile, dtype=np.float64)
+    reached = np.cumsum(profile.astype(np.float64))
     total = reached[-1]
     first = int(np.searchsorted(reached, DUST * total, side="right"))
     last = int(np.searchsorted(reached, (1 - DUST) * total, side="left"))
     return first, last + 1
-
-
-def _paper(grey: Grey) -> Grey:
-    """Return the brightness that each pixel would have without ink: a plane through the picture's border.
-
-    A photograph's light falls off to one side; a plane follows that, where one level would call it ink.
-    """
-    height, width = grey.shape
-    y, x = np.linspace(-1, 1, height, dtype=np.float32), np.linspace(-1, 1, width, dtype=np.float32)
-    plane = np.stack(np.broadcast_arrays(np.float32(1), x, y[:, None]), axis=-1)
-    points, levels = _frame(plane), _frame(grey)
-    # The second fit leaves out what the first says is ink that touches the border.
-    off = np.abs(levels - np.median(levels))
-    for _ in range(2):
-        near = off <= 3 * np.median(off) + 0.02
-        coefficients = np.linalg.lstsq(points[near], levels[near], rcond=None)[0]
-        off = np.abs(levels - points @ coefficients)
-    paper: Grey = (plane @ coefficients).astype(np.float32)
-    return paper
-
-
-def _frame(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the pixels along the border, shape (n,) or (n, channels)."""
-    return np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
 
 
 def example() -> list[float]:

@@ -6,6 +6,7 @@ Pillow is imported by the first picture: a service that never gets one neither w
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -14,14 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import (
+    BlankPicture,
     InvalidBody,
     OutOfMemory,
     PictureTooLarge,
     ServiceError,
 )
-from service.inputs.digits import Grey, read_digit
+from service.inputs.digits import read_digit
 from service.inputs.fitting import fit
 from service.inputs.image import Shape
+from service.inputs.picture_files import END, JPEG, count_scans, without_metadata
 from service.inputs.preprocessing import MNIST, Preprocessing
 
 if TYPE_CHECKING:
@@ -35,18 +38,17 @@ WORKING_SIDE = 320
 
 # An encoder writes some ten scans; each one costs a pass over the whole picture.
 MAX_SCANS = 50
-SCAN = b"\xff\xda"
-JPEG = b"\xff\xd8"
-END = b"\xff\xd9"
-COMMENT, ADOBE, ADOBE_BYTES = 0xFE, 0xEE, 16
-APPLICATION_SEGMENTS = range(0xE2, 0xF0)  # but those of JFIF and EXIF
 # Two ways to end a JPEG file that lacks its end marker; see ``_load``.
 ENDS = (END, b"\x5a\xa5" * 16 + END)
+# A JPEG is decoded to a part of its size, so it may have so many times the pixels. One in several scans takes
+# up to 6 bytes of memory for each pixel all the same.
+ONE_SCAN, SEVERAL_SCANS = 16, 4
 
-WEBP = b"RIFF"
-PNG = b"\x89PNG\r\n\x1a\n"
-# The chunks of a PNG file that its pixels need, and the one that says which way is up.
-CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
+GREYS = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
+BAND = 128  # rows of the shrunk picture
+
+# With less memory than this, what a decoder says of a picture may be wrong.
+SPARE_BYTES = 4 << 20
 
 SIZE = "size as stored"  # in Pillow's info: a JPEG is decoded to less
 ORIENTATION = 0x0112  # in EXIF
@@ -61,14 +63,12 @@ def read_picture(data: bytes, max_pixels: int, shape: Shape, how: Preprocessing)
         InvalidBody: the file is none of these, or damaged.
         PictureTooLarge: it has more pixels than ``max_pixels``, or more scans than an encoder writes;
             nothing of it was decoded.
-        BlankPicture: it is to have a digit, and nothing in it stands out from its border.
+        BlankPicture: it is to have a digit, and nothing in it stands out from the paper.
         OutOfMemory: there is no memory to decode it in.
     """
     try:
         if how.method == MNIST:
-            with _readable(max_pixels):
-                grey, alpha = _grey_and_alpha(_open(data, max_pixels, "L", WORKING_SIDE))
-            return read_digit(grey, alpha)
+            return _read_digit(data, max_pixels)
         with _readable(max_pixels):
             # Twice as large as it will be: what a JPEG decoder leaves out then does not show.
             side = 2 * max(how.resize_size, shape.height, shape.width)
@@ -90,11 +90,19 @@ def _readable(max_pixels: int) -> Iterator[None]:
     except UnidentifiedImageError:
         raise InvalidBody("the body is not a PNG, JPEG or WebP picture") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise PictureTooLarge(f"the picture is too large; at most {max_pixels} pixels are read") from None
+        raise PictureTooLarge(f"the picture is too large; {_limits(max_pixels)}") from None
     except Exception as error:  # Pillow's decoders raise whatever they stumble on
         if "out of memory" in str(error):  # as some of them say it
             raise MemoryError from None
+        bytearray(SPARE_BYTES)  # raises MemoryError: libjpeg calls a file broken that it has no memory for
         raise InvalidBody(f"the picture can't be read: {error}") from None
+
+
+def _limits(max_pixels: int) -> str:
+    return (
+        f"at most {max_pixels} pixels are read, or as a JPEG, which is shrunk while it is decoded, "
+        f"{ONE_SCAN * max_pixels} ({SEVERAL_SCANS * max_pixels} if it is progressive)"
+    )
 
 
 def _open(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
@@ -102,14 +110,42 @@ def _open(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
     return _upright(_load(without_metadata(data), max_pixels, mode, side))
 
 
-def _grey_and_alpha(picture: Picture) -> tuple[Grey, Grey | None]:
-    """Return a picture's brightness and, if any of it is transparent, its opacity."""
-    if picture.mode.startswith("I"):
-        return _decode_deep_grey(picture)
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        return _shrunk(picture.convert("L")), _shrunk(picture.getchannel("A"))
-    return _shrunk(picture.convert("L")), None
+def _read_digit(data: bytes, max_pixels: int) -> NDArray[np.float32]:
+    with _readable(max_pixels):
+        picture = _open(data, max_pixels, "RGB", WORKING_SIDE)
+        seen = _on_paper(picture, "white")
+    try:
+        return read_digit(seen)
+    except BlankPicture:
+        if not picture.has_transparency_data:
+            raise
+    with _readable(max_pixels):
+        # White ink on nothing: on black paper it shows.
+        seen = _on_paper(picture, "black")
+    return read_digit(seen)
+
+
+def _on_paper(picture: Picture, colour: str) -> Picture:
+    """Return a picture, grey or RGB, as it is seen on paper of this colour where it is transparent.
+
+    A large one is converted in bands and shrunk, so that there is no second one of its size.
+    """
+    from PIL import Image
+
+    if picture.mode in ("L", "RGB") and not picture.has_transparency_data:
+        return picture
+    width, height = picture.size
+    factor = max(1, max(width, height) // (2 * WORKING_SIDE))
+    mode = "L" if picture.mode in GREYS else "RGB"
+    whole = Image.new(mode, (-(-width // factor), -(-height // factor)))
+    for top in range(0, height, BAND * factor):
+        band = _eight_bits(picture.crop((0, top, width, min(height, top + BAND * factor))))
+        if band.has_transparency_data:
+            ink = band.convert("RGBA")
+            band = Image.new("RGB", band.size, colour)
+            band.paste(ink, mask=ink.getchannel("A"))
+        whole.paste(band.convert(mode).reduce(factor), (0, top // factor))
+    return whole
 
 
 def _eight_bits(picture: Picture) -> Picture:
@@ -124,69 +160,36 @@ def _eight_bits(picture: Picture) -> Picture:
     return grey
 
 
-def without_metadata(data: bytes) -> bytes:
-    """Return a picture file without what is about it: comments, profiles, animations, previews.
-
-    Pillow refuses pictures for what is wrong with those. Of EXIF, which says which way is up, it does not.
-    """
-    if data.startswith(PNG):
-        return _without_chunks(data)
-    return _without_segments(data) if data.startswith(JPEG) else data
-
-
-def _without_segments(data: bytes) -> bytes:
-    kept, at = [JPEG], len(JPEG)
-    while data[at : at + 1] == b"\xff" and data[at : at + 2] not in (SCAN, END):
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
-        marker = data[at + 1]
-        is_metadata = marker == COMMENT or marker in APPLICATION_SEGMENTS
-        # Adobe's says what the colours are. One that is too short does not.
-        if not is_metadata or (marker == ADOBE and end - at >= ADOBE_BYTES):
-            kept.append(data[at:end])
-        at = end
-    return b"".join((*kept, data[at:]))
-
-
-def _without_chunks(data: bytes) -> bytes:
-    kept, at, kind = [PNG], len(PNG), b""
-    while kind != b"IEND" and at + 12 <= len(data):
-        kind = data[at + 4 : at + 8]
-        end = at + 12 + int.from_bytes(data[at : at + 4])
-        if kind in CHUNKS:
-            kept.append(data[at:end])
-        at = end
-    return b"".join(kept)
-
-
 def _load(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
     """Return the decoded picture, whose limits are checked before that.
 
     A JPEG file may lack its end marker. Its pixels are all there if they are the same whatever follows.
     """
-    if data.startswith(JPEG) and (scans := data.count(SCAN)) > MAX_SCANS:
+    scans = count_scans(data) if data.startswith(JPEG) else 0
+    if scans > MAX_SCANS:
         raise PictureTooLarge(f"the picture is stored in {scans} scans; at most {MAX_SCANS} are read")
+    load = functools.partial(_load_whole, max_pixels=max_pixels, mode=mode, side=side, in_one_scan=scans == 1)
     try:
-        return _load_whole(data, max_pixels, mode, side)
+        return load(data)
     except OSError as error:
         if not data.startswith(JPEG) or "truncated" not in str(error):
             raise
         with contextlib.suppress(OSError):
-            one, other = (_load_whole(data + end, max_pixels, mode, side) for end in ENDS)
+            one, other = (load(data + end) for end in ENDS)
             if one.tobytes() == other.tobytes():
                 return one
         raise
 
 
-def _load_whole(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
+def _load_whole(data: bytes, *, max_pixels: int, mode: str, side: int, in_one_scan: bool) -> Picture:
     from PIL import Image
 
     picture = Image.open(io.BytesIO(data), formats=FORMATS)
-    width, height = picture.size
-    if width * height > max_pixels:
-        raise PictureTooLarge(f"the picture is {width} x {height}; at most {max_pixels} pixels are read")
+    size = picture.size
     # A JPEG file decodes to an eighth of its size, and to grey, for an eighth of the work.
     picture.draft(mode, (side, side))
-    picture.info[SIZE] = (width, height)
+    picture.info[SIZE] = size
+    _check_size(picture, max_pixels, in_one_scan=in_one_scan)
     raw_mode = picture.tile[0].args if picture.tile else ""
     picture.load()
     key = picture.info.get("transparency")
@@ -195,6 +198,15 @@ def _load_whole(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
     elif raw_mode == "RGB;16B" and key is not None:  # read as 8 bits a channel
         picture.info["transparency"] = tuple(level >> 8 for level in key)
     return picture
+
+
+def _check_size(picture: Picture, max_pixels: int, *, in_one_scan: bool) -> None:
+    width, height = picture.info[SIZE]
+    factor = 1
+    if picture.format == "JPEG":
+        factor = ONE_SCAN if in_one_scan and "progressive" not in picture.info else SEVERAL_SCANS
+    if width * height > factor * max_pixels or picture.width * picture.height > max_pixels:
+        raise PictureTooLarge(f"the picture is {width} x {height}; {_limits(max_pixels)}")
 
 
 def _upright(picture: Picture) -> Picture:
@@ -220,15 +232,3 @@ def _upright(picture: Picture) -> Picture:
     if turn in (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90):
         turned.info[SIZE] = picture.info[SIZE][::-1]
     return turned
-
-
-def _decode_deep_grey(picture: Picture) -> tuple[Grey, Grey | None]:
-    """Decode a grey picture of 16 bits a pixel; Pillow's own conversion would clip at 255."""
-    picture = _eight_bits(picture)
-    alpha = _shrunk(picture.getchannel("A")) if picture.mode == "LA" else None
-    return _shrunk(picture.getchannel("L")), alpha
-
-
-def _shrunk(picture: Picture) -> Grey:
-    picture.thumbnail((WORKING_SIDE, WORKING_SIDE))
-    return np.asarray(picture, np.float32) / np.float32(255)

@@ -13,7 +13,8 @@ from service.inputs.digits import SHAPE
 from service.inputs.pictures import read_picture
 from service.inputs.preprocessing import Preprocessing
 from tests.support.http import post, problem_of
-from tests.support.pictures import enlarged, png, save
+from tests.support.pictures import enlarged, photographed, png, save
+from tests.support.scenes import picture
 
 
 def pixels(digit):
@@ -24,10 +25,28 @@ def test_enlarged_digits_are_recognised_over_http(live_server, digits, labels):
     pictures = [save(enlarged(digit, seed)) for seed, digit in enumerate(digits)]
 
     with ThreadPoolExecutor(2) as pool:
-        responses = list(pool.map(lambda picture: post(live_server, picture, "image/png"), pictures))
+        responses = list(pool.map(lambda each: post(live_server, each, "image/png"), pictures))
 
     assert {response.status_code for response in responses} == {200}
     assert np.mean([response.json()["digit"] for response in responses] == labels) >= 0.98
+
+
+@pytest.mark.parametrize("scene", ["frame", "table", "shadow"])
+def test_digits_in_surroundings_are_recognised_over_http(live_server, digits, labels, scene):
+    pictures = [save(picture(scene, digit, seed)) for seed, digit in enumerate(digits[100:150])]
+
+    answers = [post(live_server, each, "image/png").json() for each in pictures]
+
+    wrong = np.array([answer["digit"] for answer in answers]) != labels[100:150]
+    confident = np.array([answer["confidence"] for answer in answers]) > 0.9
+    assert wrong.mean() <= 0.04
+    assert (wrong & confident).mean() <= 0.01
+
+
+def test_a_photograph_of_twelve_megapixels_is_recognised_over_http(live_server, digits):
+    taken = save(photographed(digits[0], 0).resize((4032, 3024)), "JPEG", quality=60)
+
+    assert post(live_server, taken, "image/jpeg").json()["digit"] == 7
 
 
 @pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from torchvision.transforms._presets import ImageClassification
 
 from service.errors import BlankPicture, InvalidBody, PictureTooLarge
 from service.inputs.digits import SHAPE
+from service.inputs.image import Shape
 from service.inputs.pictures import read_picture
 from service.inputs.preprocessing import Preprocessing
-from tests.support.pictures import enlarged, png, save
+from tests.support.pictures import bar, enlarged, photographed, png, save
 
 MAX_PIXELS = 1 << 22
 
@@ -121,6 +124,87 @@ def test_a_huge_picture_is_read_within_the_limit():
     image = read(Image.fromarray(levels))
 
     assert image.sum() == pytest.approx(20 * 2, rel=0.05)
+
+
+@pytest.mark.parametrize("size", [(1, MAX_PIXELS), (MAX_PIXELS // 8, 8)], ids=str)
+def test_a_thin_picture_takes_no_more_memory_than_a_square_one(size):
+    levels = np.full(size[::-1], 255, np.uint8)
+    levels[: size[1] // 2, : size[0] // 2] = 0
+
+    with pytest.raises(BlankPicture):
+        read(Image.fromarray(levels))
+
+
+@pytest.fixture(scope="module")
+def phone_pictures(digits, tmp_path_factory):
+    """Files of photographs by their megapixels, and of a progressive one."""
+    folder, taken = tmp_path_factory.mktemp("phone"), photographed(digits[0], 0)
+    for name, size, progressive in (
+        ("12", (4032, 3024), False),
+        ("50", (8160, 6120), False),
+        ("12-progressive", (4032, 3024), True),
+        ("50-progressive", (8160, 6120), True),
+    ):
+        taken.resize(size).save(folder / name, "JPEG", quality=60, progressive=progressive)
+    return folder
+
+
+LITTLE_MEMORY = """
+import re, resource, sys
+from pathlib import Path
+from service.inputs.digits import SHAPE
+from service.inputs.pictures import read_picture
+from service.inputs.preprocessing import Preprocessing
+
+small, large = (Path(path).read_bytes() for path in sys.argv[1:3])
+read_picture(small, 1 << 22, SHAPE, Preprocessing())
+held = int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
+resource.setrlimit(resource.RLIMIT_DATA, (held + (int(sys.argv[3]) << 20), resource.RLIM_INFINITY))
+read_picture(large, 1 << 22, SHAPE, Preprocessing())
+"""
+
+
+@pytest.mark.parametrize(("name", "mebibytes"), [("12", 16), ("50", 16), ("12-progressive", 64)])
+def test_photographs_of_phones_are_read_in_little_memory(phone_pictures, tmp_path, name, mebibytes):
+    (tmp_path / "small").write_bytes(bar("JPEG"))
+    program = [sys.executable, "-c", LITTLE_MEMORY, tmp_path / "small", phone_pictures / name, str(mebibytes)]
+
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_photographs_of_phones_are_recognised(model, phone_pictures):
+    for name in ("12", "50", "12-progressive"):
+        image = read_picture((phone_pictures / name).read_bytes(), MAX_PIXELS, SHAPE, Preprocessing())
+
+        assert model.logits(np.stack([image])).argmax() == 7
+
+
+def test_photographs_of_phones_are_resized_as_torchvision_does_it(phone_pictures):
+    preset = ImageClassification(crop_size=224, resize_size=256, mean=(0, 0, 0), std=(1, 1, 1))
+    data = (phone_pictures / "12").read_bytes()
+    theirs = preset(Image.open(io.BytesIO(data)).convert("RGB")).permute(1, 2, 0).numpy()
+
+    ours = read_picture(data, MAX_PIXELS, Shape(3, 224, 224), Preprocessing("resize", 256, 224))
+
+    assert np.abs(ours.reshape(224, 224, 3) - theirs).mean() <= 1 / 255
+
+
+def test_a_jpeg_that_can_not_be_shrunk_enough_is_refused(phone_pictures):
+    long = save(Image.new("L", (20_000, 300)), "JPEG")
+    for data in ((phone_pictures / "50-progressive").read_bytes(), long):
+        with pytest.raises(PictureTooLarge, match=r"67108864 \(16777216 if it is progressive\)"):
+            read_picture(data, MAX_PIXELS, SHAPE, Preprocessing())
+
+
+def test_a_preview_in_the_metadata_is_no_scan_of_the_picture(digits):
+    exif = Image.Exif()
+    exif[0x9286] = bar("JPEG") * 60  # a comment, of the user's
+
+    image = read(enlarged(digits[0], 0), "JPEG", exif=exif)
+
+    np.testing.assert_array_equal(image, read(enlarged(digits[0], 0), "JPEG"))
 
 
 SHORT_OF_MEMORY = """
