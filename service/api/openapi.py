@@ -108,9 +108,9 @@ def _predict(settings: Settings, card: Card) -> Json:
         "description": (
             f"Send pixels as JSON or as bytes ({size} uint8 in 0..255, or {size} little-endian float32 in "
             f"0..1), up to {settings.max_images_per_request} images at once, or one picture. "
-            f"{PREPARED[card.pictures.method]} A picture has at most {settings.max_picture_pixels} pixels, as "
-            f"a JPEG 16 times as many (4 if progressive), and {settings.max_picture_bytes} bytes; any other "
-            f"body has at most {max_body_bytes(settings, card.shape)} bytes."
+            f"{PREPARED[card.pictures.method]} A picture has at most {settings.max_picture_pixels} pixels, "
+            f"as a JPEG 16 times as many (4 if progressive), and {settings.max_picture_bytes} bytes; any "
+            f"other body has at most {max_body_bytes(settings, card.shape)} bytes."
         ),
         "parameters": [
             option("preview", f"Send back the {card.shape} pixels that the model saw, as `image`."),
