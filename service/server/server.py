@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
 from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -83,12 +85,35 @@ class Server(uvicorn.Server):
         await self._quiet_by(began + allowed * LISTENING_SHARE)
         # Where clients come without a pause, as nothing sends them elsewhere, it has to end all the same.
         # Those that are connected by then get the time for one more request.
-        for server in self.servers:
-            server.close()
+        await self._stop_listening(sockets or [])
         await self._quiet_by(began + 2 * allowed * LISTENING_SHARE)
         rest = allowed - (time.perf_counter() - began)
         self.config.timeout_graceful_shutdown = max(1, int(rest))
         await super().shutdown(sockets)
+
+    async def _stop_listening(self, sockets: list[socket.socket]) -> None:
+        """Close the listeners, and take the connections that the kernel had accepted for them by then."""
+        loop = asyncio.get_running_loop()
+        make_protocol: Any = self.config.http_protocol_class
+        protocol = partial(
+            make_protocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        # Their queues would go with the last descriptor, and clients that wait in them get a reset.
+        queues = [listener.dup() for listener in sockets]
+        for server in self.servers:
+            server.close()
+        waiting = []
+        for queue in queues:
+            with queue, contextlib.suppress(OSError):
+                queue.setblocking(False)
+                while True:
+                    waiting.append(queue.accept()[0])
+        for connection in waiting:
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(protocol, connection)
 
     async def _quiet_by(self, deadline: float) -> None:
         """Serve until no request has been served for a while, or to the deadline."""
