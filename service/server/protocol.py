@@ -16,7 +16,7 @@ from service.api.request_context import CLOSE, Header, RequestContext, header_li
 from service.api.state import Service
 from service.errors import RequestTimeout, ServiceError
 from service.server.connections import make_room
-from service.server.fast_path import FastRequest, find_media_type
+from service.server.fast_path import MAX_BODY_BYTES, FastRequest, find_media_type
 from service.server.http11 import ANSWER, BODY, CLIENT, HEADERS, REQUEST, Http11Protocol
 from service.server.throttle import Throttle, weigh
 from service.server.timeouts import Stage, StageTimer, stage_limits
@@ -50,10 +50,24 @@ class PredictProtocol(Http11Protocol):
         media_type = find_media_type(self.url, self.parser.get_method(), self.headers)
         waiting = self.cycle is not None and not self.cycle.response_complete
         if media_type is None or waiting or self.flow.write_paused:
-            self.take_general_path()  # raises where the URL is none
-            self.scope["state"]["pause_after_rejection"] = self.pause_after_rejection
+            self.take_general_path()
         else:
             self.answering = self.cycle = FastRequest(self, self._service, media_type)  # type: ignore[assignment]
+
+    def take_general_path(self) -> None:
+        """Hand the request over to uvicorn; it may have itself throttled."""
+        super().take_general_path()  # raises where the URL is none
+        self.scope["state"]["pause_after_rejection"] = self.pause_after_rejection
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; a chunked one may grow beyond what the fast path takes."""
+        super().on_body(body)
+        request = self.cycle
+        if len(request.body) > MAX_BODY_BYTES and isinstance(request, FastRequest) and not request.done():
+            trailers, self.headers = self.headers, request.withdraw()
+            self.take_general_path()
+            self.headers = trailers
+            super().on_body(bytes(request.body))
 
     def finish_request(self) -> None:
         """Answer, now that the body is whole."""

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.drive import Load, drive, write_bodies
 from service.server.throttle import REFUSALS_PER_INTERVAL
 from tests.support import weights
-from tests.support.http import HEALTHZ, PREDICT, PREDICT_BODY, PREDICT_CHUNKED, read_statuses
+from tests.support.http import HEALTHZ, PREDICT, PREDICT_BODY, PREDICT_GENERAL, read_statuses
 from tests.support.load import Connection, Latencies, predict_at_rate, predictions_per_second
 from tests.support.metrics import is_computing, queue_depth
 from tests.support.models import FaultyModel, SlowModel
@@ -92,8 +92,8 @@ def test_the_real_model_serves_while_a_thousand_connections_never_pause(start_se
 
 @pytest.mark.parametrize(
     "request_",
-    [PREDICT, PREDICT_CHUNKED, PREDICT.replace(b"/predict", b"/v2/models/tiny/infer")],
-    ids=["prediction", "chunked", "open inference"],
+    [PREDICT, PREDICT_GENERAL, PREDICT.replace(b"/predict", b"/v2/models/tiny/infer")],
+    ids=["prediction", "general path", "open inference"],
 )
 def test_requests_after_a_refusal_are_answered_in_order(start_server, tmp_path, request_):
     server = start_server(

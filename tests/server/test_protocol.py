@@ -11,6 +11,7 @@ from tests.support.http import (
     PREDICT,
     PREDICT_BODY,
     PREDICT_CHUNKED,
+    PREDICT_GENERAL,
     PREDICT_HEAD,
     raw_get,
     read_answers,
@@ -22,7 +23,7 @@ def test_pipelined_requests_are_answered_in_order(connect):
     bad = PREDICT_HEAD + b"Content-Length: 2\r\n\r\n{}"
     connection = connect()
 
-    connection.sendall(PREDICT + HEALTHZ + bad + PREDICT_CHUNKED + PREDICT + HEALTHZ)
+    connection.sendall(PREDICT + HEALTHZ + bad + PREDICT_CHUNKED + PREDICT_GENERAL + HEALTHZ)
 
     answers = read_answers(connection, 6)
     assert [status for status, _ in answers] == [200, 200, 422, 200, 200, 200]

@@ -13,7 +13,15 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-from tests.support.http import HEALTHZ, PREDICT, PREDICT_CHUNKED, PREDICT_HEAD, raw_get, read_statuses
+from tests.support.http import (
+    HEALTHZ,
+    PREDICT,
+    PREDICT_CHUNKED,
+    PREDICT_GENERAL,
+    PREDICT_HEAD,
+    raw_get,
+    read_statuses,
+)
 from tests.support.server import Server
 from tests.support.soak import SOAK
 from tests.support.wait import DEADLINE_SECONDS
@@ -92,6 +100,7 @@ def predicts(connect):
         (PREDICT[:-1], "body"),
         (PREDICT_HEAD + b"Content-Length: 1000\r\n\r\n", "body"),
         (PREDICT_HEAD + b"Content-Length: 100000\r\n\r\n", "body"),
+        (PREDICT_GENERAL[:-1], "body"),
         (PREDICT_CHUNKED[:-5], "body"),
         (PREDICT_HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", "body"),
         (
@@ -110,6 +119,7 @@ def predicts(connect):
         "body without its end",
         "no body",
         "no large body",
+        "body without its end on the general path",
         "chunked body without its end",
         "start of a chunk",
         "some bytes",
@@ -160,7 +170,9 @@ def test_a_byte_at_a_time_is_cut_off(connect, data):
 
 
 @pytest.mark.parametrize(
-    "first", [b"", PREDICT, PREDICT_CHUNKED, HEALTHZ], ids=["never used", "prediction", "chunked", "get"]
+    "first",
+    [b"", PREDICT, PREDICT_CHUNKED, PREDICT_GENERAL, HEALTHZ],
+    ids=["never used", "prediction", "chunked", "general path", "get"],
 )
 def test_an_idle_connection_is_closed(connect, first):
     connection = connect()

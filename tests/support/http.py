@@ -26,6 +26,7 @@ PREDICT_CHUNKED = PREDICT_HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\
     len(PREDICT_BODY),
     PREDICT_BODY,
 )
+PREDICT_GENERAL = PREDICT.replace(b"/predict", b"/predict?preview=false")  # not on the fast path
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
