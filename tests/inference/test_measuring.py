@@ -13,7 +13,7 @@ from service.inference.measuring import choose_batch_limit, choose_threads, larg
 @pytest.mark.parametrize(
     ("milliseconds", "limit"),
     [
-        ({1: 20, 2: 36, 4: 64, 8: 120, 16: 240}, 4),  # 4 at once give 62 a second, 8 give 67
+        ({1: 20, 2: 36, 4: 62, 8: 120, 16: 240}, 4),  # 4 at once give 65 a second, 8 give 67
         ({1: 14, 2: 28, 4: 56}, 1),  # nothing is won
         ({1: 0.03, 2: 0.04, 4: 0.06, 8: 0.1, 16: 0.16, 32: 0.3, 64: 0.6}, 64),
         ({1: 0.5, 2: 0.95, 4: 1.9, 8: 3.8}, 2),  # nothing is won, but two are short
@@ -21,7 +21,7 @@ from service.inference.measuring import choose_batch_limit, choose_threads, larg
         ({1: 900, 2: 1000}, 1),  # even one does
     ],
 )
-def test_the_limit_is_the_smallest_size_within_a_tenth_of_the_best(milliseconds, limit):
+def test_the_limit_is_the_smallest_size_within_a_twentieth_of_the_best(milliseconds, limit):
     assert choose_batch_limit({size: ms / 1000 for size, ms in milliseconds.items()}, 0.5) == limit
 
 
