@@ -17,7 +17,6 @@ from http import HTTPStatus
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector
-from prometheus_client import Counter as PrometheusCounter
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -37,17 +36,15 @@ class Metrics(Collector):
         self.registry = CollectorRegistry()
         self.in_flight = Gauge("http_requests_in_flight", "Requests being worked on.", registry=self.registry)
         self.queue_depth = Gauge("inference_queue_depth", "Images in the queue.", registry=self.registry)
-        self.rejected = PrometheusCounter(
-            "requests_rejected", "Requests refused, by problem type.", ["reason"], registry=self.registry
-        )
+        self.rejected: Counter[str] = Counter()  # by the slug of their problem type
+        self._build = Info("rust_ml_api_build", "What this process was built from.", registry=self.registry)
         self._model = Info("model", "The weights that serve.", registry=self.registry)
         self._max_batch_size = Gauge(
             "inference_max_batch_size", "Images in one forward pass, at most.", registry=self.registry
         )
         self._threads = Gauge("inference_threads", "Threads that compute a batch.", registry=self.registry)
-        self.reloads = PrometheusCounter(
-            "model_reloads", "Attempts to load new weights.", ["result"], registry=self.registry
-        )
+        # A counter that starts at 0 shows its first increase.
+        self.reloads: Counter[str] = Counter(success=0, failure=0)
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._request_seconds: defaultdict[str, _Tally] = defaultdict(lambda: _Tally(SECONDS))
         self._target = "label"
@@ -61,6 +58,10 @@ class Metrics(Collector):
         self._mean_pixel = _Tally(MEAN_PIXELS)
         ProcessCollector(registry=self.registry)
         self.registry.register(self)
+
+    def built_from(self, *, version: str, python: str, torch: str) -> None:
+        """Say which version of the service runs, and on which versions of Python and PyTorch."""
+        self._build.info({"version": version, "python": python, "torch": torch})
 
     def serving(self, name: str, version: str, target: str, classes: Sequence[str | int]) -> None:
         """Say which weights serve from now on, and which classes, called so, they tell apart."""
@@ -115,6 +116,15 @@ class Metrics(Collector):
         for (route, method, status), count in self._requests.items():
             requests.add_metric([route, method, str(status)], count)
         yield requests
+        # The client library's counters would add a series with the time of creation for each of these.
+        for name, help_, label, counts in (
+            ("requests_rejected", "Requests refused, by problem type.", "reason", self.rejected),
+            ("model_reloads", "Attempts to load new weights.", "result", self.reloads),
+        ):
+            counter = CounterMetricFamily(name, help_, labels=[label])
+            for value, count in counts.items():
+                counter.add_metric([value], count)
+            yield counter
         yield CounterMetricFamily(
             "log_lines_dropped", "Log lines that were not written.", value=self._dropped_lines()
         )

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gc
 import logging
+import platform
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import torch
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from service import cpu
+from service import __version__, cpu
 from service.api import operations, predict
 from service.api.auth import ApiKeys
 from service.api.middleware import RequestMiddleware
@@ -44,8 +46,10 @@ def create_app(settings: Settings) -> Starlette:
         InvalidSetting: the file of API keys can't be read.
     """
     keys = ApiKeys(Path(settings.api_keys_file)) if settings.api_keys_file else None
+    metrics = Metrics(dropped_lines)
+    metrics.built_from(version=__version__, python=platform.python_version(), torch=torch.__version__)
     tracker = RequestTracker(
-        metrics=Metrics(dropped_lines),
+        metrics=metrics,
         replica=socket.gethostname(),
         access_log_sample=settings.access_log_sample,
     )

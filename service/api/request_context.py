@@ -116,7 +116,7 @@ class RequestContext:
             error = OutOfMemory("there is not enough memory for this request now; try again in a second")
         if isinstance(error, ServiceError):
             self._slug = error.slug
-            self._tracker.metrics.rejected.labels(error.slug).inc()
+            self._tracker.metrics.rejected[error.slug] += 1
             response = problems.problem(error)
         elif isinstance(error, HTTPException):
             response = problems.unrouted(path, method, error)

@@ -67,8 +67,6 @@ class Reloader:
         self._requested = False
         self._tasks: list[asyncio.Task[None]] = []
         self._announce(model)
-        for result in ("success", "failure"):
-            metrics.reloads.labels(result)  # a counter that starts at 0 shows its first increase
 
     async def __aenter__(self) -> Reloader:
         """Start to watch the file, and check whether it has changed since it was loaded."""
@@ -144,7 +142,7 @@ class Reloader:
         self._batcher.serve(model)
         before, self._model, self._refused = self._name, model, ""
         self._announce(model)
-        self._metrics.reloads.labels("success").inc()
+        self._metrics.reloads["success"] += 1
         logger.info("serving %s from %s, after %s", self._name, self._path, before)
 
     def _announce(self, model: Model) -> None:
@@ -159,7 +157,7 @@ class Reloader:
         if refused == self._refused and not requested:
             return
         self._refused = refused
-        self._metrics.reloads.labels("failure").inc()
+        self._metrics.reloads["failure"] += 1
         logger.error("still serving %s: %s", self._name, reason, exc_info=None if known else error)
 
     @property

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import torch
+
+import service
 from tests.support import weights
 from tests.support.http import ZEROS, get, post
 from tests.support.metrics import sample, scrape
@@ -60,6 +64,25 @@ def test_the_model_that_serves_is_named(live_server):
     version = post(live_server, {"image": ZEROS}).json()["model"]["version"]
 
     assert scrape(live_server)[sample("model_info", name="mnist-cnn", version=version)] == 1
+
+
+def test_the_build_is_named(live_server):
+    build = sample(
+        "rust_ml_api_build_info",
+        version=service.__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+    )
+
+    assert scrape(live_server)[build] == 1
+
+
+def test_no_series_tells_when_another_one_was_created(live_server):
+    post(live_server, b"{")
+
+    names = {name for name, *_ in scrape(live_server)}
+    assert {"requests_rejected_total", "model_reloads_total", "predictions_total"} <= names
+    assert [name for name in names if name.endswith("_created")] == []
 
 
 def test_the_gauges_follow_requests_in_and_out_of_the_queue(start_server, tmp_path):
