@@ -33,6 +33,9 @@ class Settings:
     model_path: Path = _setting(BUNDLED_MODEL, "weights file to serve, or the folder with it")
     model_name: str = _setting("", "name under which the model is served; empty: what its weights file says")
     model_sha256: str = _setting("", "refuse a weights file with any other SHA-256 (hex); empty: take any")
+    model_min_accuracy: float | None = _setting(
+        None, "refuse a weights file whose card says a lower test accuracy, or none; empty: take any", 0, 1
+    )
     reload_interval_seconds: float = _setting(
         5.0, "seconds between checks of the weights file where no file events arrive", 0.1, 3600
     )

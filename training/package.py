@@ -37,7 +37,14 @@ from training import TrainingError
 from training.export import quiet_torchscript, to_archive, to_npz
 from training.files import write_bytes
 from training.package_module import check, gives_probabilities, prepare
-from training.package_options import check_classes, read_classes, read_numbers, read_pictures, read_shape
+from training.package_options import (
+    check_classes,
+    read_accuracy,
+    read_classes,
+    read_numbers,
+    read_pictures,
+    read_shape,
+)
 from training.package_source import open_source
 
 IMAGENET = {
@@ -95,6 +102,8 @@ def package(options: argparse.Namespace) -> list[str]:
         "target": options.target,
         "pictures": pictures,
     }
+    if options.accuracy is not None:
+        card["metrics"] = {"test_accuracy": read_accuracy(options.accuracy)}
     golden = to_npz({"images": images, "labels": logits.argmax(axis=1).astype(np.int64), "logits": logits})
     out = Path(options.out or f"{card['name']}.pt")
     write_bytes(out, to_archive(module, card, golden))
@@ -175,6 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pictures", default="", help="resize:256,crop:224[,bicubic] or letterbox (default)")
     parser.add_argument("--preset", choices=["imagenet"], help="input, mean, std, pictures as torchvision's")
     parser.add_argument("--examples", default="", metavar="FOLDER", help="pictures for the golden cases")
+    parser.add_argument("--accuracy", metavar="SHARE", help="of test images that it gets right, 0 to 1")
     parser.add_argument("--target", default="label", help="the answer's field for the class")
     parser.add_argument("--name", default="", help="the model's name; the file's, if not given")
     parser.add_argument("--out", default="", metavar="FILE", help="weights file to write: NAME.pt")

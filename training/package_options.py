@@ -96,3 +96,13 @@ def read_numbers(text: str, channels: int) -> list[float]:
     if len(numbers) not in (1, channels):
         raise TrainingError(f"{text!r} are {len(numbers)} numbers; the input has {channels} channels")
     return numbers * (channels // len(numbers))
+
+
+def read_accuracy(text: str) -> float:
+    try:
+        accuracy = float(text)
+    except ValueError:
+        accuracy = -1.0
+    if not 0 <= accuracy <= 1:
+        raise TrainingError(f"--accuracy is {text!r}; expected a number from 0 to 1, such as 0.97")
+    return accuracy

@@ -49,6 +49,24 @@ class Card:
             raise InvalidModel(f"can't be served as {name!a} (MODEL_NAME)") from None
         return replace(self, name=name)
 
+    def check_accuracy(self, least: float) -> None:
+        """Return if the model got at least this share of its test images right.
+
+        Raises:
+            InvalidModel: it got less, or its card does not say.
+        """
+        metrics = self.details.get("metrics")
+        accuracy = metrics.get("test_accuracy") if isinstance(metrics, dict) else None
+        if isinstance(accuracy, bool) or not isinstance(accuracy, int | float) or not 0 <= accuracy <= 1:
+            raise InvalidModel(
+                f"has a {CARD} without a metrics.test_accuracy from 0 to 1, and at least {least} is asked "
+                "for (MODEL_MIN_ACCURACY); `python -m training.package --accuracy` writes it"
+            )
+        if accuracy < least:
+            raise InvalidModel(
+                f"has a test accuracy of {accuracy}; at least {least} is asked for (MODEL_MIN_ACCURACY)"
+            )
+
     @cached_property
     def encoded(self) -> orjson.Fragment:
         """Name and version as JSON, for every answer."""

@@ -35,6 +35,7 @@ def load_served_model(settings: Settings) -> Model:
         inline_seconds=INLINE_SECONDS if cpus < 2 else INLINE_SECONDS_BESIDE_THREAD,
         max_threads=0 if settings.num_threads else cpu.whole_cpus(cpus),
         sha256=settings.model_sha256,
+        min_accuracy=settings.model_min_accuracy,
         max_bytes=settings.max_model_bytes,
     )
     if settings.model_name:

@@ -101,6 +101,7 @@ def load_model(
     max_threads: int = 0,
     inline_seconds: float = 0.0,
     sha256: str = "",
+    min_accuracy: float | None = None,
     max_bytes: int = MAX_FILE_BYTES,
 ) -> Model:
     """Load a weights file for the batch sizes that will be run, replaying its golden cases at each.
@@ -108,13 +109,13 @@ def load_model(
     With ``longest_batch_seconds`` only those sizes are kept that measurement finds worth it, see
     ``service.inference.measuring``, and with ``max_threads`` it chooses how many threads compute a batch.
     Batches that take no longer than ``inline_seconds`` may run in the event loop.
-    ``sha256`` is the digest that the file must have, in hexadecimal, or empty.
+    ``sha256`` and ``min_accuracy`` are what ``read_weights`` asks of the file.
 
     Raises:
         InvalidModel: it is not fit to serve; the message names the file and says why.
     """
     path = find_file(path)
-    weights = read_weights(path, sha256=sha256, max_bytes=max_bytes)
+    weights = read_weights(path, sha256=sha256, min_accuracy=min_accuracy, max_bytes=max_bytes)
     try:
         with torch.inference_mode():
             # First as PyTorch itself computes: if that is wrong, the file is, and not our kernels.

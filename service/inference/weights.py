@@ -39,12 +39,17 @@ class Weights:
     golden: Golden
 
 
-def read_weights(path: Path, *, sha256: str = "", max_bytes: int = MAX_FILE_BYTES) -> Weights:
-    """Read a weights file, or the one in a folder; ``sha256`` is the digest that it must have, or empty.
+def read_weights(
+    path: Path, *, sha256: str = "", min_accuracy: float | None = None, max_bytes: int = MAX_FILE_BYTES
+) -> Weights:
+    """Read a weights file, or the one in a folder.
+
+    ``sha256`` is the digest that it must have, or empty; ``min_accuracy`` the least test accuracy that its
+    card must say, or None.
 
     Raises:
         InvalidModel: it can't be found or read, is too large, not the pinned file, no archive, cut short or
-            damaged, or lacks its card or its golden cases; the message names the file.
+            damaged, lacks its card or its golden cases, or is not accurate enough; the message names it.
     """
     path = find_file(path)
     try:
@@ -52,7 +57,10 @@ def read_weights(path: Path, *, sha256: str = "", max_bytes: int = MAX_FILE_BYTE
         digest = hashlib.sha256(data).hexdigest()
         if sha256 and digest != sha256.lower():
             raise InvalidModel(f"has SHA-256 {digest}, but {sha256.lower()} is pinned")
-        return Weights(data, digest, *_cases(io.BytesIO(data), max_bytes))
+        card, golden = _cases(io.BytesIO(data), max_bytes)
+        if min_accuracy is not None:
+            card.check_accuracy(min_accuracy)
+        return Weights(data, digest, card, golden)
     except InvalidModel as error:
         raise InvalidModel(f"{path} {error}") from None
 

@@ -107,7 +107,8 @@ def test_an_update_of_five_pods_fits_a_minikube_of_two_cpus():
 
 def test_every_setting_of_the_service_is_a_value_with_the_same_default():
     given_elsewhere = {"CPU_LIMIT", "PORT", "MODEL_PATH", "MODEL_SHA256", "API_KEYS_FILE"}
-    given_elsewhere |= {"NUM_THREADS", "MAX_BATCH_SIZE", "MAX_BODY_BYTES", "MODEL_NAME"}  # empty by default
+    given_elsewhere |= {"NUM_THREADS", "MAX_BATCH_SIZE", "MAX_BODY_BYTES"}  # empty by default
+    given_elsewhere |= {"MODEL_NAME", "MODEL_MIN_ACCURACY"}  # these, too
     defaults = {name.upper(): getattr(Settings(), name) for name in Settings.__dataclass_fields__}
     variables = env()
 
@@ -129,6 +130,7 @@ def test_the_service_accepts_the_environment_that_the_chart_gives_it(file):
 def test_large_numbers_are_not_written_in_scientific_notation():
     assert env({"settings": {"maxBodyBytes": 16777216}})["MAX_BODY_BYTES"] == "16777216"
     assert env({"settings": {"queueTimeoutSeconds": 0.5}})["QUEUE_TIMEOUT_SECONDS"] == "0.5"
+    assert env({"settings": {"modelMinAccuracy": 0.995}})["MODEL_MIN_ACCURACY"] == "0.995"
 
 
 def test_the_image_tag_is_the_app_version_unless_a_tag_or_digest_is_set():

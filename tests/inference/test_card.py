@@ -81,6 +81,26 @@ def test_what_can_not_be_is_refused_with_a_sentence(changes, reason):
     assert reason in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("metrics", "floor"),
+    [({"test_accuracy": 0.97}, 0.97), ({"test_accuracy": 1}, 1), ({"test_accuracy": 0}, 0)],
+)
+def test_a_card_that_reaches_the_floor(metrics, floor):
+    read(metrics=metrics).check_accuracy(floor)
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [..., None, [], {}, *({"test_accuracy": value} for value in (None, "0.99", True, 99, -1, float("nan")))],
+    ids=str,
+)
+def test_a_card_without_an_accuracy_reaches_no_floor(metrics):
+    with pytest.raises(
+        InvalidModel, match=r"^has a model\.json without a metrics\.test_accuracy from 0 to 1"
+    ):
+        read(metrics=metrics).check_accuracy(0)
+
+
 def test_weights_that_take_something_else_need_a_restart(start_server, tmp_path):
     path = Classifier(1, 8, 8, ["a", "b"]).write(tmp_path / "weights.pt")
     server = start_server(MODEL_PATH=path, RELOAD_INTERVAL_SECONDS=0.2)

@@ -251,6 +251,33 @@ def test_weights_other_than_the_pinned_ones_are_refused(path, caplog):
     assert caplog.messages[0].endswith(f", but {pinned} is pinned")
 
 
+def test_weights_below_the_floor_are_refused_at_a_reload(path, caplog):
+    def write(version, **card):
+        card |= {"format": 1, "name": "tiny", "version": version}
+        weights.write(path, models.constant(2), card=json.dumps(card).encode())
+
+    async def scenario():
+        async with serving(path, model_min_accuracy=0.97) as served:
+            for version, metrics in [
+                ("worse", {"test_accuracy": 0.96}),
+                ("silent", {}),
+                ("as good", {"test_accuracy": 0.97}),
+            ]:
+                write(version, metrics=metrics)
+                await served.reloader.check()
+            return served.version, served.reloads
+
+    caplog.set_level("ERROR")
+    assert asyncio.run(scenario()) == ("as good", (1, 2))
+    assert caplog.messages == [
+        f"still serving tiny digit 1: {path} has a test accuracy of 0.96; at least 0.97 is asked for "
+        "(MODEL_MIN_ACCURACY)",
+        f"still serving tiny digit 1: {path} has a model.json without a metrics.test_accuracy from 0 to 1, "
+        "and at least 0.97 is asked for (MODEL_MIN_ACCURACY); `python -m training.package --accuracy` writes "
+        "it",
+    ]
+
+
 def test_a_look_at_each_interval_finds_what_the_file_system_does_not_tell(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

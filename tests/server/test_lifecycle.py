@@ -10,7 +10,7 @@ import sys
 import pytest
 import requests
 
-from service.settings import Settings
+from service.settings import BUNDLED_MODEL, Settings
 from tests.support.http import ZEROS, post
 from tests.support.server import Server
 
@@ -36,6 +36,16 @@ def test_weights_that_cannot_be_served_stop_the_start(tmp_path):
         "Application startup failed. Exiting.",
     ]
     assert "Traceback" not in server.log_text()
+
+
+def test_weights_below_the_floor_stop_the_start(tmp_path):
+    server = Server(tmp_path / "server.log", {"MODEL_MIN_ACCURACY": 0.9999})
+
+    assert server.process.wait(60) == 3
+    assert server.messages("ERROR", count=2) == [
+        f"{BUNDLED_MODEL} has a test accuracy of 0.9961; at least 0.9999 is asked for (MODEL_MIN_ACCURACY)",
+        "Application startup failed. Exiting.",
+    ]
 
 
 def test_a_port_that_is_taken_stops_the_start(live_server):

@@ -13,7 +13,7 @@ from PIL import Image
 from service.inference.model import load_model
 from service.inference.prediction import softmax
 from tests.support.classifiers import CLASSIFIERS
-from tests.support.weights import npz
+from tests.support.weights import npz, refusal
 from training.package import main
 
 COLOUR = CLASSIFIERS["two classes, 64 x 64 in colour"]
@@ -58,6 +58,17 @@ def test_the_same_model_gives_the_same_file(tmp_path, scripted):
         assert main([str(scripted), *SAY, "--out", str(tmp_path / name)]) == 0
 
     assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
+
+
+def test_the_accuracy_that_is_said_is_what_a_floor_asks_for(tmp_path, scripted):
+    out = tmp_path / "out.pt"
+
+    assert main([str(scripted), *SAY, "--accuracy", "0.97", "--out", str(out)]) == 0
+
+    assert load_model(out, min_accuracy=0.97).card.details["metrics"] == {"test_accuracy": 0.97}
+    assert refusal(out, min_accuracy=0.98) == (
+        "has a test accuracy of 0.97; at least 0.98 is asked for (MODEL_MIN_ACCURACY)"
+    )
 
 
 def test_golden_cases_are_made_of_example_pictures(tmp_path, scripted, capsys):
@@ -257,6 +268,9 @@ def test_a_file_that_is_no_torchscript_is_called_what_it_is(tmp_path, save, reas
         (["--std", "0.2,0,0.2"], "--std has a number that is not above 0"),
         (["--classes", "cat,cat"], "1 names of classes are there twice, such as 'cat'"),
         (["--classes", "cat,"], "the class '' is no printable text"),
+        (["--accuracy", "97"], "--accuracy is '97'; expected a number from 0 to 1, such as 0.97"),
+        (["--accuracy", "97%"], "--accuracy is '97%'"),
+        (["--accuracy", "nan"], "--accuracy is 'nan'"),
         (["--classes", "one.txt"], "there is one class, 'only'; a classifier has two at least"),
         (["--classes", "gap.json"], "the names of the classes lack the index '0'"),
         (["--classes", "bad.json"], "the names of the classes are no JSON"),
