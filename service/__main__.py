@@ -18,7 +18,13 @@ from service.api.app import create_app
 from service.logs import configure_logging
 from service.memory import share_memory
 from service.server.server import Server, bind
-from service.settings import InvalidSetting, Settings, describe_settings, removed_settings
+from service.settings import (
+    InvalidSetting,
+    Settings,
+    describe_settings,
+    misspelt_settings,
+    removed_settings,
+)
 
 logger = logging.getLogger("service")
 
@@ -39,7 +45,7 @@ def main() -> None:
     except (InvalidSetting, OSError) as error:
         sys.exit(f"rust-ml-api: {error}")
     log = configure_logging(level=settings.log_level, log_format=settings.log_format)
-    for line in removed_settings(os.environ):
+    for line in (*removed_settings(os.environ), *misspelt_settings(os.environ)):
         logger.warning(line)
     # After its drain uvicorn raises the signal that ended it once more, for the default handler to kill
     # the process with. A drained server has done its job: let it return, and exit 0. A SIGHUP that comes

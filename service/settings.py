@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,12 @@ BUNDLED_MODEL = Path(__file__).with_name("weights") / "mnist_cnn.pt"
 
 # Settings of earlier versions, and what to do without them.
 REMOVED = {"WORKERS": "each pod runs one process; add replicas instead"}
+
+# What a name ends with that says its unit; in a misspelt one it may be missing, or be another.
+UNIT = re.compile(r"_(SECONDS|SECS?|S|MS|MILLISECONDS|MINUTES|BYTES|KI?B|MI?B|PIXELS|SIZE|COUNT)$")
+# The variables by which Kubernetes tells a pod of every Service in its namespace.
+SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_.+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$")
+LEAST_SIMILARITY, LEAST_LENGTH = 0.87, 6  # one wrong letter in eight, and never the likes of POST
 
 
 class InvalidSetting(ValueError):
@@ -131,6 +139,36 @@ def removed_settings(environ: Mapping[str, str]) -> list[str]:
         for name, advice in REMOVED.items()
         if environ.get(name, "").strip()
     ]
+
+
+def misspelt_settings(environ: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each environment variable that is nearly the name of a setting, but none."""
+    names = [setting.name.upper() for setting in fields(Settings)]
+    known = {spelling: name for name in names for spelling in _spellings(name)}
+    lines = []
+    for name, text in environ.items():
+        if name in names or name in REMOVED or not text.strip() or SERVICE_LINK.search(name):
+            continue
+        found = [match for spelling in _spellings(name.upper()) for match in _close_matches(spelling, known)]
+        if found:
+            lines.append(f"{name} is not a setting and has no effect; did you mean {known[found[0]]}?")
+    return lines
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """Yield a name without underscores, and without its unit if more than a word is left."""
+    yield name.replace("_", "")
+    stem = UNIT.sub("", name)
+    if "_" in stem and stem != name:
+        yield stem.replace("_", "")
+
+
+def _close_matches(spelling: str, known: Collection[str]) -> list[str]:
+    if spelling in known:
+        return [spelling]
+    # A slip of the pen is seldom in the first letter, and OMP_NUM_THREADS is another program's setting.
+    likely = [each for each in known if each[0] == spelling[:1] and len(each) >= LEAST_LENGTH]
+    return get_close_matches(spelling, likely, 1, LEAST_SIMILARITY)
 
 
 def describe_settings() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import BUNDLED_MODEL, InvalidSetting, Settings
+from service.settings import BUNDLED_MODEL, InvalidSetting, Settings, misspelt_settings
 
 
 def test_an_empty_environment_gives_the_defaults():
@@ -61,3 +61,58 @@ def test_the_command_ends_with_one_line_on_a_bad_setting():
 
     assert ended.returncode == 1
     assert ended.stderr == "rust-ml-api: PORT is 'http'; expected a whole number from 0 to 65535\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MAX_BATCHSIZE", "MAX_BATCH_SIZE"),
+        ("max_batch_size", "MAX_BATCH_SIZE"),
+        ("MAX_BATCH", "MAX_BATCH_SIZE"),
+        ("MAX_BODY_SIZE", "MAX_BODY_BYTES"),
+        ("QUEUE_TIMEOUT", "QUEUE_TIMEOUT_SECONDS"),
+        ("QUEUE_TIMEOUT_MS", "QUEUE_TIMEOUT_SECONDS"),
+        ("HEADERS_TIMEOUT_SECONDS", "HEADER_TIMEOUT_SECONDS"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("LOG_FROMAT", "LOG_FORMAT"),
+        ("MODEL_PTH", "MODEL_PATH"),
+        ("MODEL_MINIMUM_ACCURACY", "MODEL_MIN_ACCURACY"),
+        ("API_KEY_FILE", "API_KEYS_FILE"),
+        ("NUM_THREAD", "NUM_THREADS"),
+        ("port", "PORT"),
+    ],
+)
+def test_a_misspelt_setting_is_named(name, meant):
+    assert misspelt_settings({name: "1"}) == [
+        f"{name} is not a setting and has no effect; did you mean {meant}?"
+    ]
+
+
+@pytest.mark.parametrize("setting", [name.upper() for name in Settings.__dataclass_fields__])
+def test_any_setting_without_its_underscores_is_named_and_the_right_name_is_not(setting):
+    assert misspelt_settings({setting: "1"}) == []
+    if "_" in setting:
+        [line] = misspelt_settings({setting.replace("_", ""): "1"})
+        assert line.endswith(f"did you mean {setting}?")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("_", "PATH", "HOME", "HOSTNAME", "LOGNAME", "PYTHONPATH", "POST", "http_proxy"),
+        *("MODEL_ENV", "MODEL_DIR", "MODEL_ID", "MODEL_VERSION", "MODEL_STORE", "MAX_MODEL_LEN"),
+        *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUM_WORKERS", "CPU_REQUEST"),
+        *("HTTP_PORT", "SERVER_PORT", "METRICS_PORT", "API_KEY", "LOG_DIR", "ACCESS_LOG", "WORKERS"),
+        *("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT_HTTPS", "KUBERNETES_PORT_443_TCP_ADDR"),
+        # What Kubernetes sets for a Service called rust-ml-api, or max-batch-size, or model-path.
+        *("RUST_ML_API_SERVICE_HOST", "RUST_ML_API_SERVICE_PORT", "RUST_ML_API_SERVICE_PORT_HTTP"),
+        *("RUST_ML_API_PORT", "RUST_ML_API_PORT_80_TCP_PROTO", "MAX_BATCH_SIZE_SERVICE_HOST"),
+        *("MAX_REQUESTS_PER_CONNECTION_PORT", "MAX_REQUESTS_PER_CONNECTION_PORT_80_TCP", "MODEL_PATH_PORT"),
+    ],
+)
+def test_a_variable_of_another_program_is_not_named(name):
+    assert misspelt_settings({name: "1"}) == []
+
+
+def test_an_empty_variable_is_not_named():
+    assert misspelt_settings({"MAX_BATCHSIZE": " "}) == []

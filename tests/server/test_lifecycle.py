@@ -78,11 +78,12 @@ def test_the_use_of_the_cpus_is_logged(start_server, environment, decision):
     assert len(server.messages("INFO", decision)) == 1
 
 
-def test_a_setting_of_earlier_versions_is_answered_by_a_warning(start_server):
-    server = start_server(WORKERS=2)
+def test_a_setting_of_earlier_versions_and_a_misspelt_one_are_answered_by_warnings(start_server):
+    server = start_server(WORKERS=2, MAX_BATCHSIZE=8, MODEL_ENV="staging")
 
-    assert server.messages("WARNING") == [
-        "WORKERS is no longer a setting: each pod runs one process; add replicas instead"
+    assert server.messages("WARNING", count=2) == [
+        "WORKERS is no longer a setting: each pod runs one process; add replicas instead",
+        "MAX_BATCHSIZE is not a setting and has no effect; did you mean MAX_BATCH_SIZE?",
     ]
 
 
