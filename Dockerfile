@@ -13,11 +13,12 @@ WORKDIR /app
 RUN python3 -m venv /venv
 ENV PATH=/venv/bin:$PATH
 # Dependencies change less often than code, so they have a layer of their own: this installs what setup.cfg
-# asks for, around empty packages. The code is copied into the last stage.
+# asks for, around empty packages. The code is copied into the last stage. What sends traces is imported only
+# where they are asked for, and a setting is enough to do so.
 COPY setup.cfg pyproject.toml constraints.txt ./
 COPY service/__init__.py service/
 RUN mkdir training && touch training/__init__.py README.md \
-    && pip install . \
+    && pip install '.[otel]' \
     && pip uninstall --yes rust-ml-api
 
 FROM venv AS venv-training

@@ -63,6 +63,7 @@ sbom: .venv/.sbom  ## List what the service is made of, as CycloneDX: build/sbom
 bench: .venv/.bench  ## Measure the service beside its peers, with wrk: make bench [BENCH=--write]
 	$(venv)/python -m benchmarks $(BENCH)
 	$(venv)/python -m benchmarks --ablations $(BENCH)
+	$(venv)/python -m benchmarks --tracing $(BENCH)
 
 package: .venv/.dev  ## Pack the chart into dist/
 	$(venv)/python -m tools.helm package dist
@@ -84,7 +85,7 @@ clean:  ## Remove everything that make created
 	touch $@
 
 .venv/.dev: .venv/bin/python setup.cfg constraints.txt
-	$(install) --editable '.[training,test,lint]'
+	$(install) --editable '.[otel,training,test,lint]'
 	touch $@ .venv/.serve
 
 .venv/.sbom: .venv/bin/python setup.cfg constraints.txt
@@ -92,5 +93,5 @@ clean:  ## Remove everything that make created
 	touch $@ .venv/.serve
 
 .venv/.bench: .venv/bin/python setup.cfg constraints.txt
-	$(install) --editable '.[benchmark]'
+	$(install) --editable '.[otel,benchmark]'
 	touch $@ .venv/.serve

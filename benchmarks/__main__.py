@@ -4,6 +4,7 @@ python -m benchmarks            # print
 python -m benchmarks --write    # and keep results.json, results.svg and the tables in README.md
 python -m benchmarks --against COMMIT    # measure the working tree beside a commit instead
 python -m benchmarks --ablations         # measure the service without each of its pieces instead
+python -m benchmarks --tracing           # measure what traces cost instead
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import ablations, contenders, report
+from benchmarks import ablations, contenders, report, tracing
 from benchmarks.against import compare
 from benchmarks.bodies import DATA, load_digits
 from benchmarks.chart import draw
@@ -38,14 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         )
         return
-    if options.ablations:
-        text = ablations.measure(
-            options.weights, load_digits(options.data), rounds=options.rounds, seconds=options.seconds
-        )
-        print(text)
-        if options.write:
-            report.replace_section(report.README, "ablations", text)
-        return
+    for section, module in (("ablations", ablations), ("tracing", tracing)):
+        if getattr(options, section):
+            digits = load_digits(options.data)
+            text = module.measure(options.weights, digits, rounds=options.rounds, seconds=options.seconds)
+            print(text)
+            if options.write:
+                report.replace_section(report.README, section, text)
+            return
     if options.results:
         results = Results.read(options.results)
     else:
@@ -79,6 +80,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--contender", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     add("--against", metavar="COMMIT", help="measure the working tree beside this commit, and print ratios")
     add("--ablations", action="store_true", help="measure what each piece that is there for speed is worth")
+    add("--tracing", action="store_true", help="measure what traces cost")
     add("--results", type=Path, metavar="FILE", help="show these results instead of measuring")
     add("--output", type=Path, metavar="FILE", help="write the raw results here")
     add("--write", action="store_true", help="write results.json, results.svg and README.md in benchmarks/")

@@ -117,11 +117,11 @@ class Metrics(Collector):
             requests.add_metric([route, method, str(status)], count)
         yield requests
         # The client library's counters would add a series with the time of creation for each of these.
-        for name, help_, label, counts in (
+        for name, help_, by, counts in (
             ("requests_rejected", "Requests refused, by problem type.", "reason", self.rejected),
             ("model_reloads", "Attempts to load new weights.", "result", self.reloads),
         ):
-            counter = CounterMetricFamily(name, help_, labels=[label])
+            counter = CounterMetricFamily(name, help_, labels=[by])
             for value, count in counts.items():
                 counter.add_metric([value], count)
             yield counter

@@ -112,9 +112,22 @@ class Settings:
     log_format: str = _setting(
         "auto", "json, text, or auto: text on a terminal, JSON elsewhere", choices=("auto", "json", "text")
     )
+    # OpenTelemetry's own names; its SDK reads further ones, such as OTEL_TRACES_SAMPLER.
+    otel_exporter_otlp_endpoint: str = _setting(
+        "", "URL of an OTLP receiver over HTTP that traces go to; empty: no traces"
+    )
+    otel_exporter_otlp_traces_endpoint: str = _setting(
+        "", "the same with its path, such as http://collector:4318/v1/traces; it prevails"
+    )
     access_log_sample: float = _setting(
         0.0, "share of requests that get a log line: 0 none, 0.01 one in a hundred, 1 all", 0, 1
     )
+
+    @property
+    def traces_endpoint(self) -> str:
+        """The URL that traces are posted to, or nothing."""
+        base = self.otel_exporter_otlp_endpoint
+        return self.otel_exporter_otlp_traces_endpoint or (base and f"{base.rstrip('/')}/v1/traces")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -144,7 +157,9 @@ def removed_settings(environ: Mapping[str, str]) -> list[str]:
 def misspelt_settings(environ: Mapping[str, str]) -> list[str]:
     """Return a sentence for each environment variable that is nearly the name of a setting, but none."""
     names = [setting.name.upper() for setting in fields(Settings)]
-    known = {spelling: name for name in names for spelling in _spellings(name)}
+    # OpenTelemetry has some forty variables, which are alike.
+    own = [name for name in names if not name.startswith("OTEL_")]
+    known = {spelling: name for name in own for spelling in _spellings(name)}
     lines = []
     for name, text in environ.items():
         if name in names or name in REMOVED or not text.strip() or SERVICE_LINK.search(name):
@@ -188,6 +203,8 @@ def _parse(name: str, text: str, type_: str, metadata: Mapping[str, Any]) -> Any
     if type_ == "str":
         if choices and text.lower() not in choices:
             raise InvalidSetting(f"{name} is {text!r}; expected one of: {', '.join(choices)}")
+        if name.endswith("_ENDPOINT") and not text.startswith(("http://", "https://")):
+            raise InvalidSetting(f"{name} is {text!r}; expected a URL such as http://collector:4318")
         return text.lower() if choices else text
     number, kind = (float, "a number") if type_.startswith("float") else (int, "a whole number")
     try:

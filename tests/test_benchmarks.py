@@ -14,7 +14,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from benchmarks import against, contenders, report
+from benchmarks import against, contenders, report, tracing
 from benchmarks.__main__ import WEIGHTS
 from benchmarks.ablated import PIECES
 from benchmarks.against import checked_out
@@ -94,6 +94,21 @@ def test_pairs_are_divided_within_each_round() -> None:
     assert str(ratio(pairs, rate_at(64).of)) == "0.90 (0.50 to 1.40)"
     rows = against.table("abc", pairs, [64]).splitlines()
     assert rows[2] == "| requests/s at 64 | 1,000 | 700 | 0.90 (0.50 to 1.40) |"
+
+
+def test_the_cost_of_traces_is_a_ratio_for_each_share() -> None:
+    without = Run(0, "service", 1.0, 400, 0, [_load(count, 1000) for count in tracing.CONNECTIONS])
+    rates = dict(zip(tracing.SHARES, (900, 800, 100), strict=True))
+    pairs = [
+        Pair(Run(0, share, 2.0, 440, 0, [_load(count, rate) for count in tracing.CONNECTIONS]), without)
+        for share, rate in rates.items()
+    ]
+
+    rows = tracing.table(pairs).splitlines()
+
+    assert rows[2].startswith("| 0 % | 0.90 | 0.90 | 0.90 | 1.11 |")
+    assert rows[4].startswith("| 100 % | 0.10 | 0.10 | 0.10 | 10.00 |")
+    assert rows[4].endswith("| 2.00 | 1.10 |")
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")

@@ -79,7 +79,14 @@ def test_a_trace_is_carried_through(live_server, query):
 
 
 @PATHS
-@pytest.mark.parametrize("trace", [TRACE.upper(), TRACE[:-1], TRACE + "0", "", "00-xyz"])
+@pytest.mark.parametrize(
+    "trace",
+    [
+        *(TRACE.upper(), TRACE[:-1], TRACE + "0", "", "00-xyz"),
+        # The version, the trace and the span that W3C Trace Context calls invalid.
+        *("ff" + TRACE[2:], TRACE.replace(TRACE[3:35], 32 * "0"), TRACE.replace(TRACE[36:52], 16 * "0")),
+    ],
+)
 def test_what_is_no_trace_is_not(live_server, query, trace):
     response = predict(live_server, query, traceparent=trace)
 

@@ -45,6 +45,11 @@ def test_every_kind_of_value_is_read():
             "QUEUE_TIMEOUT_SECONDS is 'nan'; expected a number from 0.01 to 3600",
         ),
         ("LOG_FORMAT", "xml", "LOG_FORMAT is 'xml'; expected one of: auto, json, text"),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "collector:4318",
+            "OTEL_EXPORTER_OTLP_ENDPOINT is 'collector:4318'; expected a URL such as http://collector:4318",
+        ),
     ],
 )
 def test_a_bad_value_is_named(name, value, message):
@@ -61,6 +66,23 @@ def test_the_command_ends_with_one_line_on_a_bad_setting():
 
     assert ended.returncode == 1
     assert ended.stderr == "rust-ml-api: PORT is 'http'; expected a whole number from 0 to 65535\n"
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({}, ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4318"}, "http://a:4318/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://a/otlp/"}, "https://a/otlp/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://b/in"}, "http://b/in"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://b/"},
+            "http://b/",
+        ),
+    ],
+)
+def test_traces_go_where_opentelemetry_says(environ, url):
+    assert Settings.from_env(environ).traces_endpoint == url
 
 
 @pytest.mark.parametrize(
@@ -88,7 +110,9 @@ def test_a_misspelt_setting_is_named(name, meant):
     ]
 
 
-@pytest.mark.parametrize("setting", [name.upper() for name in Settings.__dataclass_fields__])
+@pytest.mark.parametrize(
+    "setting", [name.upper() for name in Settings.__dataclass_fields__ if not name.startswith("otel_")]
+)
 def test_any_setting_without_its_underscores_is_named_and_the_right_name_is_not(setting):
     assert misspelt_settings({setting: "1"}) == []
     if "_" in setting:
@@ -100,6 +124,7 @@ def test_any_setting_without_its_underscores_is_named_and_the_right_name_is_not(
     "name",
     [
         *("_", "PATH", "HOME", "HOSTNAME", "LOGNAME", "PYTHONPATH", "POST", "http_proxy"),
+        *("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TIMEOUT"),
         *("MODEL_ENV", "MODEL_DIR", "MODEL_ID", "MODEL_VERSION", "MODEL_STORE", "MAX_MODEL_LEN"),
         *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUM_WORKERS", "CPU_REQUEST"),
         *("HTTP_PORT", "SERVER_PORT", "METRICS_PORT", "API_KEY", "LOG_DIR", "ACCESS_LOG", "WORKERS"),

@@ -43,6 +43,8 @@ def _values(setting: Field[Any]) -> str:
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices)
     if low is None:
+        if setting.name.endswith("_endpoint"):
+            return "a URL"
         return "a path" if setting.name.endswith(("_path", "_file")) else "text"
     kind = "a number" if str(setting.type).startswith("float") else "a whole number"
     return f"{kind} from {low} to {high}"

@@ -31,10 +31,12 @@ from service.inference.load_thread import LoadThread
 from service.inference.loading import load_served_model
 from service.inference.reloader import Reloader
 from service.inference.torchscript import configure_torch
+from service.inference.traced_batcher import TracedBatcher
 from service.inputs.decoding import DecodingThread
 from service.logs import dropped_lines
 from service.metrics import Metrics
 from service.settings import Settings
+from service.tracing import open_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +85,8 @@ def _lifespan(
         model = await thread.run(partial(load_served_model, settings))
         rehearse(model)
         async with (
-            Batcher(
+            open_tracing(settings, version=__version__, replica=tracker.replica) as tracing,
+            (partial(TracedBatcher, tracing=tracing) if tracing else Batcher)(
                 model,
                 tracker.metrics,
                 max_queue_size=settings.max_queue_size,
@@ -95,7 +98,7 @@ def _lifespan(
             ) as decoder,
         ):
             tracker.metrics.queue_depth.set_function(lambda: batcher.depth)
-            app.state.service = Service(settings, tracker, batcher, decoder, keys)
+            app.state.service = Service(settings, tracker, batcher, decoder, keys, tracing)
             logger.info("serving %s %s from %s", model.card.name, model.card.version, settings.model_path)
             # PyTorch brings some 200,000 objects that live as long as the process. A collection that
             # traversed them would hold every request up for 60 to 100 ms.

@@ -20,6 +20,7 @@ from service.api.state import service_of
 from service.api.tensors import HEADER_LENGTH, INPUT_NAME, Tensors
 from service.errors import UnknownModel
 from service.inference.card import Card
+from service.tracing import step
 
 MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 INFER_PATHS = tuple(f"{path}/infer" for path in MODEL_PATHS)
@@ -93,9 +94,13 @@ class Infer:
         find_card(scope)
         body = await read_admitted_numbers(service, scope, receive)
         length = Headers(scope=scope).get(HEADER_LENGTH)
-        inference = await service.decode(lambda message: service.tensors.read_request(message, length), body)
+        with step("decode"):
+            inference = await service.decode(
+                lambda message: service.tensors.read_request(message, length), body
+            )
         predictions = await submit_many(service, inference.images, INPUT_NAME, receive)
-        response = service.tensors.write_response(inference, predictions)
+        with step("encode"):
+            response = service.tensors.write_response(inference, predictions)
         await response(scope, receive, send)
 
 

@@ -35,6 +35,7 @@ from service.inference.prediction import Prediction
 from service.inputs import pictures
 from service.inputs.image import Image, check_pixels, in_range
 from service.inputs.numbers import BINARY, JSON
+from service.tracing import step
 
 PATH = "/predict"
 NUMBERS = (JSON, BINARY)
@@ -57,9 +58,11 @@ class Predict:
         else:
             body = await read_admitted_numbers(service, scope, receive)
         options = read_options(scope["query_string"])
-        pixels = await read_pixels(service, content_type, body)
+        with step("decode"):
+            pixels = await read_pixels(service, content_type, body)
         answer = await submit(service, pixels, receive)
-        response = respond(answer, pixels if options.preview else None, options.top)
+        with step("encode"):
+            response = respond(answer, pixels if options.preview else None, options.top)
         if options.close:
             response.raw_headers.append(CLOSE)
         await response(scope, receive, send)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import random
-import re
 import secrets
 import time
 from collections.abc import Iterable
@@ -17,13 +16,13 @@ from starlette.responses import Response
 from service.api import problems
 from service.errors import OutOfMemory, ServiceError
 from service.metrics import Metrics
+from service.tracing import TRACEPARENT
 
 logger = logging.getLogger(__name__)
 
 Header = tuple[bytes, bytes]
 
 MAX_REQUEST_ID_BYTES = 128
-TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
 CLOSE: Header = (b"connection", b"close")
 
 

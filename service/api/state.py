@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.types import Scope
 
@@ -22,6 +22,9 @@ from service.inputs.numbers import NumberReader
 from service.inputs.pictures import read_picture
 from service.settings import Settings
 
+if TYPE_CHECKING:
+    from service.otel import Tracing
+
 T = TypeVar("T")
 
 SMALL_BYTES = 32 << 10  # decoded within a millisecond, even with care
@@ -36,6 +39,7 @@ class Service:
     batcher: Batcher
     decoder: DecodingThread
     keys: ApiKeys | None  # None: predictions need no key
+    tracing: Tracing | None  # None: no request is traced
     max_images: int = field(init=False)  # that one request may have
     max_body_bytes: int = field(init=False)  # of numbers
     large_bodies: LargeBodies = field(init=False)

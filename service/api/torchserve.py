@@ -40,6 +40,7 @@ from service.inference.prediction import Prediction
 from service.inputs import json_errors
 from service.inputs.image import Image, check_pixels
 from service.inputs.picture_files import JPEG, PNG, WEBP
+from service.tracing import step
 
 PREDICTION_PATHS = ("/predictions/{name}", "/predictions/{name}/{version}")
 MODEL_PATHS = ("/models/{name}", "/models/{name}/{version}")
@@ -104,10 +105,13 @@ class Predictions:
         _find_card(scope)
         body = await read_admitted_file(service, scope, receive)
         content_type = find_header(scope["headers"], b"content-type")
-        pixels = await service.decoder.run(partial(_read, service, content_type), body)
+        with step("decode"):
+            pixels = await service.decoder.run(partial(_read, service, content_type), body)
         answer = await submit(service, pixels, receive)
-        content = _likeliest(answer) if isinstance(answer, Prediction) else list(map(_likeliest, answer))
-        await JSONBytes(orjson.dumps(content))(scope, receive, send)
+        with step("encode"):
+            content = _likeliest(answer) if isinstance(answer, Prediction) else list(map(_likeliest, answer))
+            response = JSONBytes(orjson.dumps(content))
+        await response(scope, receive, send)
 
 
 async def models(request: Request) -> Response:

@@ -17,14 +17,13 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from service.errors import ModelUnavailable, QueueFull, QueueTimeout
-from service.inference.batching import BatchModel, plan_batches
+from service.inference.batching import Batch, BatchModel, plan_batches
 from service.inference.model_thread import ModelThread
 from service.inference.pending import Abandoned, PendingImage, Reply
 from service.inference.prediction import Prediction, predictions
@@ -40,14 +39,6 @@ SWEEP_SECONDS = 0.05
 THREAD_ENDED = "the model's thread has stopped; this replica needs a restart"
 
 DONE = object()  # what a warm-up ends with
-
-
-@dataclass(slots=True)
-class _Batch:
-    requests: list[PendingImage]
-    images: NDArray[np.float32]
-    model: BatchModel
-    started: float
 
 
 class Batcher:
@@ -70,7 +61,7 @@ class Batcher:
         self._queue_timeout_seconds = queue_timeout_seconds
         self._waiting: deque[PendingImage] = deque()
         self._reserved = 0
-        self._running: _Batch | None = None
+        self._running: Batch | None = None
         self._start_scheduled = False
         self._sweep_scheduled = False
         self._thread = ModelThread()
@@ -217,7 +208,7 @@ class Batcher:
             for row, request in zip(images, requests, strict=True):
                 if request.has_bad_pixels():
                     row[:] = 0  # infinities would make NumPy warn wherever they are added up
-        self._running = batch = _Batch(requests, images, self.model, time.monotonic())
+        self._running = batch = Batch(requests, images, self.model, time.monotonic())
         # Rows beyond the batch hold older images; their answers are computed and dropped.
         padded = self._buffer[:size]
         if size <= batch.model.inline_size:
@@ -227,7 +218,7 @@ class Batcher:
                 lambda: self._loop.call_soon_threadsafe(self._finish, batch, _outcome(batch.model, padded))
             )
 
-    def _finish(self, batch: _Batch, outcome: NDArray[np.float32] | Exception) -> None:
+    def _finish(self, batch: Batch, outcome: NDArray[np.float32] | Exception) -> None:
         """Hand out the answers of a batch."""
         seconds = time.monotonic() - batch.started
         if isinstance(outcome, Exception):
@@ -240,7 +231,7 @@ class Batcher:
         # After the callbacks of the replies that are futures: answers are sent before metrics are counted.
         self._loop.call_soon(self._conclude, batch, answers, seconds)
 
-    def _answer(self, batch: _Batch, answers: list[Prediction]) -> list[tuple[int, Prediction]]:
+    def _answer(self, batch: Batch, answers: list[Prediction]) -> list[tuple[int, Prediction]]:
         """Resolve the replies that are still waited for; return those with their places in the batch."""
         given = []
         for place, (request, answer) in enumerate(zip(batch.requests, answers, strict=True)):
@@ -254,7 +245,7 @@ class Batcher:
                 request.watcher.cancel()
         return given
 
-    def _conclude(self, batch: _Batch, answers: list[tuple[int, Prediction]], seconds: float) -> None:
+    def _conclude(self, batch: Batch, answers: list[tuple[int, Prediction]], seconds: float) -> None:
         """Count a batch, then give the model the next one."""
         classes = batch.model.card.classes
         mean_pixels: list[float] = (np.add.reduce(batch.images, axis=1) / batch.images.shape[1]).tolist()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.inference.card import Card
+from service.inference.pending import PendingImage
 
 # Beyond it no model that was measured gave more images per second.
 MAX_BATCH_SIZE = 64
@@ -30,6 +32,16 @@ class BatchModel(Protocol):
 
     def warm_up(self, sizes: Sequence[int]) -> Iterator[None]:
         """Run batches of these sizes until they run at full speed in this thread, one batch a step."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the model runs on at once."""
+
+    requests: list[PendingImage]
+    images: NDArray[np.float32]
+    model: BatchModel
+    started: float  # by the monotonic clock
 
 
 def batch_sizes(max_batch_size: int) -> tuple[int, ...]:

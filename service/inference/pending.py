@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from service.errors import InvalidImage, RequestAbandoned, ServiceError
 from service.inference.prediction import Prediction
 from service.inputs.image import Image, check_pixels
+
+if TYPE_CHECKING:
+    from service.otel import Trace
 
 # Returns once the client of a request has gone.
 Abandoned = Callable[[], Awaitable[object]]
@@ -37,6 +40,7 @@ class PendingImage:
     arrived: float
     abandoned: Abandoned | None
     watcher: asyncio.Task[None] | None = None
+    trace: Trace | None = None
 
     def fail(self, error: ServiceError | RequestAbandoned) -> None:
         """Answer with an error, unless there is an answer already."""

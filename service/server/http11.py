@@ -52,6 +52,7 @@ class Http11Protocol(HttpToolsProtocol):
         self.answering: Any = (
             None  # the request that is being answered; uvicorn's ``cycle`` is the newest one
         )
+        self.requests_left = math.inf
         self.last_request = False  # whether the next request is the connection's last
         self.max_message_bytes = math.inf  # past it, a client goes on after a 413, or never ends its trailers
         self.rejection: ServiceError | None = None  # of what is no request, once those before it are answered
@@ -111,6 +112,9 @@ class Http11Protocol(HttpToolsProtocol):
         # No message of most connections comes in parts, and so none is measured.
         if len(self.headers) > MAX_HEADERS or (self._size and self._head_is_too_large()):
             self._end(too_large())
+        self.requests_left -= 1
+        if self.requests_left <= 0:
+            self.last_request = True
         self.take_request()
         self.reading = BODY
         self.headers = []  # what comes now is trailers, which are never taken for headers

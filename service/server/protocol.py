@@ -38,15 +38,11 @@ class PredictProtocol(Http11Protocol):
         )
         self._timer = StageTimer()
         self._last_request_at = math.inf
-        self._requests_left = math.inf
         self._common_headers: list[Header] | None = None
         self._common_lines = b""
 
     def take_request(self) -> None:
         """Take the fast path, or hand the request over to uvicorn."""
-        self._requests_left -= 1
-        if self._requests_left <= 0:
-            self.last_request = True
         media_type = find_media_type(self.url, self.parser.get_method(), self.headers)
         waiting = self.cycle is not None and not self.cycle.response_complete
         if media_type is None or waiting or self.flow.write_paused:
@@ -85,7 +81,7 @@ class PredictProtocol(Http11Protocol):
         # Not for security: connections that began together are not to end together.
         share = random.uniform(0.5, 1)  # noqa: S311 # nosec B311
         self._last_request_at = time.monotonic() + age * share if age else math.inf
-        self._requests_left = math.ceil(requests * share) if requests else math.inf
+        self.requests_left = math.ceil(requests * share) if requests else math.inf
         make_room([one for one in self.connections if isinstance(one, PredictProtocol)], self)
 
     def pause_after_rejection(self, body_bytes: int, *, full: bool) -> None:

@@ -17,6 +17,7 @@ from service.api.state import Service
 from service.memory import release_memory
 from service.server.protocol import PredictProtocol
 from service.server.throttle import Throttle
+from service.server.traced import TracedProtocol
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -38,24 +39,31 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: Starlette, settings: Settings) -> None:
-        # uvicorn calls this with its own arguments, once for each connection.
-        protocol = partial(PredictProtocol, throttle=Throttle())
         config = uvicorn.Config(
             app,
             host=settings.host,
             port=settings.port,
             loop="uvloop",
-            http=protocol,  # type: ignore[arg-type]
+            http=self._connect,  # type: ignore[arg-type]
             ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            reset_contextvars=True,  # no request runs in the context of the one before it
             timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
         )
         super().__init__(config)
         self._app = app
+        self._throttle = Throttle()
+
+    def _connect(self, *args: Any, **kwargs: Any) -> PredictProtocol:
+        """Make what serves a connection; uvicorn calls this with arguments of its own."""
+        tracing = self._service.tracing
+        if tracing is None:
+            return PredictProtocol(*args, throttle=self._throttle, **kwargs)
+        return TracedProtocol(*args, throttle=self._throttle, tracing=tracing, **kwargs)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, and log the address, with the port that a 0 has become."""

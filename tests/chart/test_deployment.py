@@ -109,6 +109,7 @@ def test_every_setting_of_the_service_is_a_value_with_the_same_default():
     given_elsewhere = {"CPU_LIMIT", "PORT", "MODEL_PATH", "MODEL_SHA256", "API_KEYS_FILE"}
     given_elsewhere |= {"NUM_THREADS", "MAX_BATCH_SIZE", "MAX_BODY_BYTES"}  # empty by default
     given_elsewhere |= {"MODEL_NAME", "MODEL_MIN_ACCURACY"}  # these, too
+    given_elsewhere |= {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
     defaults = {name.upper(): getattr(Settings(), name) for name in Settings.__dataclass_fields__}
     variables = env()
 

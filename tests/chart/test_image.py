@@ -62,6 +62,12 @@ def test_the_serving_image_holds_no_training_code_and_no_build_tools(stages):
     assert "apt-get" not in DOCKERFILE
 
 
+def test_the_images_have_what_the_value_for_traces_needs(stages):
+    [install] = [rest for word, rest in stages["venv"] if word == "RUN" and "pip install" in rest]
+
+    assert "'.[otel]'" in install.split()
+
+
 def test_everything_that_the_dockerfile_copies_is_in_the_build_context():
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     sources = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", DOCKERFILE)

@@ -147,6 +147,29 @@ def test_every_addition_to_a_pod_is_rendered():
     assert spread["topology.kubernetes.io/zone"]["minDomains"] == 2
 
 
+def test_traces_need_an_endpoint_alone():
+    values = {"tracing": {"endpoint": "http://collector.monitoring:4318"}}
+
+    def variables(values):
+        container = helm.find(helm.render(values), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+        return {
+            each["name"]: each.get("value") for each in container["env"] if each["name"].startswith("OTEL_")
+        }
+
+    assert variables({}) == variables({"tracing": {"samplerRatio": 1}}) == {}
+    assert variables(values) == {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.monitoring:4318",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.01",
+        "OTEL_SERVICE_NAME": "rust-ml-api",
+    }
+    assert variables({"tracing": {**values["tracing"], "samplerRatio": 1}})["OTEL_TRACES_SAMPLER_ARG"] == "1"
+    runtime = helm.find(helm.render(values | {"kserve": {"enabled": True}}), "ServingRuntime")
+    env = {each["name"]: each.get("value") for each in runtime["spec"]["containers"][0]["env"]}
+    assert env["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector.monitoring:4318"
+    assert env["OTEL_SERVICE_NAME"] == "{{.Name}}"
+
+
 def test_api_keys_come_from_a_secret():
     found = objects("locked-down")
     pod = helm.find(found, "Deployment")["spec"]["template"]["spec"]

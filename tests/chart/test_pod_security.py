@@ -123,6 +123,18 @@ def test_the_network_policy_selects_the_pod_of_helm_test():
     assert TEST_POD.items() <= labels.items()
 
 
+def test_a_network_policy_lets_traces_out():
+    values = {
+        "networkPolicy": {"enabled": True},
+        "model": {"url": "https://models.example.com/m.pt"},
+        "tracing": {"endpoint": "http://collector:4318"},
+    }
+
+    [rule] = helm.find(helm.render(values), "NetworkPolicy")["spec"]["egress"]
+
+    assert [each["port"] for each in rule["ports"]] == [53, 53, 443, 4318]
+
+
 def test_a_network_policy_allows_no_egress_by_default():
     policies = helm.find(helm.render({"networkPolicy": {"enabled": True}}), "NetworkPolicy")
 

@@ -304,6 +304,11 @@ def test_the_empty_default_of_workers_is_ignored(workers):
             "at '/httpRoute/timeouts/request': got number, want string",
         ),
         ({"networkPolicy": {"from": {}}}, "at '/networkPolicy/from': got object, want array"),
+        (
+            {"tracing": {"endpoint": "collector:4318"}},
+            "at '/tracing/endpoint': 'collector:4318' does not match pattern",
+        ),
+        ({"tracing": {"samplerRatio": 2}}, "at '/tracing/samplerRatio': maximum"),
         ({"networkPolicy": {"extraEgress": {}}}, "at '/networkPolicy/extraEgress': got object, want array"),
         (
             {"serviceMonitor": {"interval": "15"}},

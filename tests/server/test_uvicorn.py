@@ -10,7 +10,7 @@ from uvicorn.protocols.http import httptools_impl
 
 PROTOCOL = """
     on_message_begin on_headers_complete on_message_complete on_response_complete on_body data_received
-    send_400_response connection_made connection_lost shutdown
+    send_400_response connection_made connection_lost shutdown _start_asgi_task
 """
 PROTOCOL_STATE = """
     config server_state transport flow parser pipeline cycle scope url headers expect_100_continue

@@ -32,6 +32,14 @@ maxBatchSize becomes MAX_BATCH_SIZE. An empty value is left out, so that the ser
 - name: API_KEYS_FILE
   value: "/etc/rust-ml-api/{{ .Values.apiKeys.key }}"
 {{- end }}
+{{- with .Values.tracing.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ include "rust-ml-api.envValue" $.Values.tracing.samplerRatio }}
+{{- end }}
 {{- end }}
 
 {{- define "rust-ml-api.ownEnv" -}}
@@ -47,6 +55,10 @@ maxBatchSize becomes MAX_BATCH_SIZE. An empty value is left out, so that the ser
       divisor: "1"
 {{- end }}
 {{- include "rust-ml-api.settingsEnv" . }}
+{{- if .Values.tracing.endpoint }}
+- name: OTEL_SERVICE_NAME
+  value: {{ include "rust-ml-api.fullname" . | quote }}
+{{- end }}
 {{- if ne (include "rust-ml-api.modelSource" .) "image" }}
 - name: MODEL_PATH
   value: {{ include "rust-ml-api.modelPath" . | quote }}
@@ -70,6 +82,10 @@ a reference to the CPU limit: it sets PORT from the container's port, and the se
   value: {{ "{{.Name}}" | quote }}
 {{- end }}
 {{- include "rust-ml-api.settingsEnv" . }}
+{{- if .Values.tracing.endpoint }}
+- name: OTEL_SERVICE_NAME
+  value: {{ "{{.Name}}" | quote }}
+{{- end }}
 {{- end }}
 
 {{/* The training container's own variables: Matplotlib and the download of MNIST need a writable folder. */}}
