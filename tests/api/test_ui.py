@@ -62,6 +62,16 @@ def test_twenty_digits_drawn_by_hand(page, digits, labels):
     assert most_concurrent(page) == 1
 
 
+@pytest.mark.parametrize("size", [0.13, 0.06])
+def test_small_digits_are_read_like_large_ones(page, digits, labels, size):
+    right = 0
+    for digit, label in zip(digits[:14], labels, strict=False):
+        clear(page)
+        right += draw(page, digit, size=size) == str(label)
+
+    assert right == 14
+
+
 def test_the_answer_is_shown_whole(page, digits, live_server):
     draw(page, digits[0])
 

@@ -1,6 +1,7 @@
 // The paper: strokes and pictures on a canvas, drawn again from what they are, so that undo is a pop.
 
-const PEN = 1 / 13; // of the side; MNIST's pens are about that wide
+import { PEN, fitted, penFor, trace } from './strokes.js';
+
 const STEP = 1 / 28; // one key press
 const DRAWING_SIDE = 280; // pixels that are sent; the service needs no more
 const PICTURE_SIDE = 560;
@@ -11,6 +12,7 @@ export class Paper {
   #stroke = null;
   #cursor = null;
   #penDown = false;
+  #pen = PEN; // as wide as it is on the screen
 
   /** Call `changed(finished)` whenever the drawing changes, `moved(cursor, down)` when keys move the pen. */
   constructor(canvas, { changed, moved }) {
@@ -51,17 +53,34 @@ export class Paper {
     this.#edited();
   }
 
+  get #strokes() {
+    return this.#items.filter(({ points }) => points).map(({ points }) => points);
+  }
+
   /** Return what is on the paper as a PNG file. */
   toBlob() {
-    // A picture is sent without the paper around it: its own border tells paper from ink.
     const picture = this.#items.findLast((item) => item.picture);
-    const { x, y, width, height } = picture ?? { x: 0, y: 0, width: 1, height: 1 };
-    const side = picture ? PICTURE_SIDE : DRAWING_SIDE;
-    const sent = new OffscreenCanvas(Math.max(1, width * side), Math.max(1, height * side));
+    return toPNG(picture ? this.#pictureToSend(picture) : this.#drawingToSend());
+  }
+
+  #pictureToSend({ x, y, width, height }) {
+    // A picture is sent without the paper around it: its own border tells paper from ink.
+    const sent = newCanvas(Math.max(1, width * PICTURE_SIDE), Math.max(1, height * PICTURE_SIDE));
     const context = sent.getContext('2d');
-    context.translate(-x * side, -y * side);
-    this.#draw(context, side);
-    return sent.convertToBlob({ type: 'image/png' });
+    context.translate(-x * PICTURE_SIDE, -y * PICTURE_SIDE);
+    this.#draw(context, PICTURE_SIDE);
+    return sent;
+  }
+
+  #drawingToSend() {
+    // Scaled before they are drawn: however small the strokes are, the pen suits them.
+    const sent = newCanvas(DRAWING_SIDE, DRAWING_SIDE);
+    const context = sent.getContext('2d');
+    context.fillStyle = '#fff';
+    context.fillRect(0, 0, DRAWING_SIDE, DRAWING_SIDE);
+    useRoundPen(context, PEN * DRAWING_SIDE);
+    for (const points of fitted(this.#strokes)) trace(context, points, DRAWING_SIDE);
+    return sent;
   }
 
   redraw() {
@@ -69,6 +88,8 @@ export class Paper {
   }
 
   #edited() {
+    // Only between strokes: a line must not change under the hand.
+    this.#pen = penFor(this.#strokes);
     this.redraw();
     this.changed(true);
   }
@@ -85,27 +106,12 @@ export class Paper {
     const style = getComputedStyle(this.#canvas);
     context.fillStyle = style.getPropertyValue('--paper');
     context.fillRect(0, 0, side, side);
+    useRoundPen(context, this.#pen * side);
     context.strokeStyle = style.getPropertyValue('--ink');
-    context.lineCap = context.lineJoin = 'round';
-    context.lineWidth = PEN * side;
     for (const item of this.#items) {
       if (item.picture) context.drawImage(item.picture, item.x * side, item.y * side, item.width * side, item.height * side);
-      else this.#line(context, item.points, side);
+      else trace(context, item.points, side);
     }
-  }
-
-  #line(context, points, side) {
-    const at = ([x, y]) => [x * side, y * side];
-    context.beginPath();
-    context.moveTo(...at(points[0]));
-    for (let i = 1; i < points.length - 1; i++) {
-      // Through the middles, bent by the points: no corners that the hand did not make.
-      const middle = [(points[i][0] + points[i + 1][0]) / 2, (points[i][1] + points[i + 1][1]) / 2];
-      context.quadraticCurveTo(...at(points[i]), ...at(middle));
-    }
-    const [x, y] = at(points.at(-1));
-    context.lineTo(x + 0.01, y); // a line of no length would leave no dot
-    context.stroke();
   }
 
   #point(event) {
@@ -134,7 +140,7 @@ export class Paper {
   #end() {
     if (!this.#stroke || this.#penDown) return;
     this.#stroke = null;
-    this.changed(true);
+    this.#edited();
   }
 
   #key(event) {
@@ -159,8 +165,26 @@ export class Paper {
   }
 
   #lift() {
-    if (this.#penDown) this.#stroke = null;
-    this.#penDown = false;
+    if (this.#penDown) {
+      this.#stroke = null;
+      this.#penDown = false;
+      this.#edited();
+    }
     this.moved(null, false);
   }
+}
+
+function useRoundPen(context, width) {
+  context.lineCap = context.lineJoin = 'round';
+  context.lineWidth = width;
+}
+
+function newCanvas(width, height) {
+  return Object.assign(document.createElement('canvas'), { width, height });
+}
+
+/** Return a canvas as a PNG file, at once: convertToBlob waits up to a second for a moment without work. */
+function toPNG(canvas) {
+  const bytes = atob(canvas.toDataURL('image/png').split(',')[1]);
+  return new Blob([Uint8Array.from(bytes, (byte) => byte.charCodeAt(0))], { type: 'image/png' });
 }
