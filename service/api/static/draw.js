@@ -3,8 +3,12 @@
 import { Asker } from './ask.js';
 import { Crop } from './crop.js';
 import { takeFiles } from './files.js';
+import { fillGallery } from './gallery.js';
+import { fromFragment } from './link.js';
+import { explain } from './occlusion.js';
 import { Paper } from './paper.js';
 import { say } from './results.js';
+import { share } from './share.js';
 import { countGroups } from './strokes.js';
 
 const CLASSES = 10;
@@ -64,6 +68,13 @@ takeFiles(async (file) => {
   }
 }, id('paper'));
 
+share(paper);
+explain();
+fillGallery(async (picture, pixels) => {
+  paper.placePixels(await createImageBitmap(picture), pixels);
+  id('paper').scrollIntoView({ block: 'nearest' });
+});
+
 id('undo').addEventListener('click', () => paper.undo());
 id('redo').addEventListener('click', () => paper.redo());
 id('clear').addEventListener('click', () => paper.clear());
@@ -82,3 +93,12 @@ document.addEventListener('keydown', (event) => {
   }
   event.preventDefault();
 });
+
+/** Draw what the address has, if it has a drawing. */
+function loadLink() {
+  const strokes = fromFragment(location.hash);
+  if (strokes) paper.load(strokes);
+}
+
+addEventListener('hashchange', loadLink);
+loadLink();
