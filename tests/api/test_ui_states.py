@@ -143,7 +143,7 @@ def test_two_digits_are_hinted_at_and_one_never_is(page, digits):
     draw(page, digits[0], size=0.5, at=0.75)
 
     assert counts.count(1) >= 198
-    page.wait_for(f"{STATUS}.startsWith('These look like 2 digits')")
+    page.wait_for(f"{STATUS}.startsWith('These look like 2 digits') && {UNSURE}")
 
 
 @pytest.mark.parametrize(

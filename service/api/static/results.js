@@ -13,7 +13,7 @@ export function element(name, text = '', attributes = {}) {
   return made;
 }
 
-const SURE = 0.7; // a confidence below it is told as doubt
+const SURE = 0.85; // a confidence below it is told as doubt
 
 const replicas = new Map();
 const listeners = [];
@@ -45,8 +45,8 @@ export function showAnswer(answer, replica, milliseconds, finished) {
 
 /** Say how far the answer can be trusted, and colour it so. */
 function showVerdict({ label, confidence, bars, outlier, unknown, hint }) {
-  const unsure = outlier || confidence < SURE;
-  id('answer').classList.toggle('unsure', unsure);
+  const unsure = confidence < SURE;
+  id('answer').classList.toggle('unsure', Boolean(outlier || hint || unsure));
   if (outlier) {
     say(`${unknown} Its nearest is ${label}.`);
   } else if (hint) {
