@@ -169,6 +169,7 @@ class Options(NamedTuple):
 
     preview: bool = False
     close: bool = False
+    draft: bool = False
     top: int | None = None
 
 

@@ -120,6 +120,11 @@ def _predict(settings: Settings, card: Card) -> Json:
                 "description": "Send so many of the likeliest classes, as `top`, and not all probabilities.",
                 "schema": {"type": "integer", "minimum": 1},
             },
+            option(
+                "draft",
+                "Leave the prediction out of `predictions_total` and of the histograms of confidence and "
+                "pixels: it is of something unfinished, or asked for again.",
+            ),
             option("close", "Close the connection, so that the next request may reach another replica."),
         ],
         "requestBody": {

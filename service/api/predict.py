@@ -60,7 +60,7 @@ class Predict:
         options = read_options(scope["query_string"])
         with step("decode"):
             pixels = await read_pixels(service, content_type, body)
-        answer = await submit(service, pixels, receive)
+        answer = await submit(service, pixels, receive, draft=options.draft)
         with step("encode"):
             response = respond(answer, pixels if options.preview else None, options.top)
         if options.close:
@@ -153,20 +153,22 @@ async def _read_admitted(
 
 
 def submit(
-    service: Service, pixels: Image, abandoned: Abandoned | None = None
+    service: Service, pixels: Image, abandoned: Abandoned | None = None, *, draft: bool = False
 ) -> asyncio.Future[Prediction] | asyncio.Future[list[Prediction]]:
     """Queue one image, flat, or many, shape (N, size); resolves to a prediction, or to a list of them.
+
+    The metrics leave the predictions of a ``draft`` out.
 
     Raises:
         ServiceError: what ``Batcher.submit`` or ``submit_many`` raises.
     """
     if pixels.ndim == 1:
-        return service.batcher.submit(pixels, abandoned=abandoned)
-    return submit_many(service, pixels, "images", abandoned)
+        return service.batcher.submit(pixels, abandoned=abandoned, draft=draft)
+    return submit_many(service, pixels, "images", abandoned, draft=draft)
 
 
 def submit_many(
-    service: Service, pixels: Image, name: str, abandoned: Abandoned | None = None
+    service: Service, pixels: Image, name: str, abandoned: Abandoned | None = None, *, draft: bool = False
 ) -> asyncio.Future[list[Prediction]]:
     """Queue many images, shape (N, size), which the client calls ``name``.
 
@@ -183,7 +185,7 @@ def submit_many(
     if not in_range(pixels):
         for i, image in enumerate(pixels):
             check_pixels(image, where=f"{name}[{i}]", pointer=f"/{name}/{i}")
-    return service.batcher.submit_all(pixels, abandoned=abandoned)
+    return service.batcher.submit_all(pixels, abandoned=abandoned, draft=draft)
 
 
 def respond(

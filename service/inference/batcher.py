@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from service.errors import ModelUnavailable, QueueFull, QueueTimeout
-from service.inference.batching import Batch, BatchModel, plan_batches
+from service.inference.batching import Batch, BatchModel, outcome, plan_batches
 from service.inference.model_thread import ModelThread
 from service.inference.pending import Abandoned, PendingImage, Reply
 from service.inference.prediction import Prediction, predictions
@@ -141,17 +141,21 @@ class Batcher:
         finally:
             self._reserved -= images
 
-    def submit(self, image: Image, *, abandoned: Abandoned | None = None) -> asyncio.Future[Prediction]:
+    def submit(
+        self, image: Image, *, abandoned: Abandoned | None = None, draft: bool = False
+    ) -> asyncio.Future[Prediction]:
         """Queue an image as ``enqueue`` does; the future resolves to its prediction."""
         reply: asyncio.Future[Prediction] = self._loop.create_future()
-        self.enqueue(image, reply, abandoned)
+        self.enqueue(image, reply, abandoned, draft)
         return reply
 
-    def enqueue(self, image: Image, reply: Reply, abandoned: Abandoned | None = None) -> None:
+    def enqueue(
+        self, image: Image, reply: Reply, abandoned: Abandoned | None = None, draft: bool = False
+    ) -> None:
         """Queue an image, flat, for this reply to get its prediction.
 
         ``abandoned`` is awaited if the image has to wait for long; when it returns, the client has gone and
-        the place in the queue is free again.
+        the place in the queue is free again. Of a ``draft``, class, confidence and pixels are not counted.
 
         Raises:
             QueueFull: ``max_queue_size`` images wait already.
@@ -163,7 +167,7 @@ class Batcher:
         self.check_room()
         if not self.alive:
             raise ModelUnavailable(THREAD_ENDED)
-        self._waiting.append(PendingImage(image, reply, time.monotonic(), abandoned))
+        self._waiting.append(PendingImage(image, reply, time.monotonic(), abandoned, draft))
         if self._running is None and not self._start_scheduled:
             self._schedule_start()
         if not self._sweep_scheduled:
@@ -171,19 +175,19 @@ class Batcher:
             self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def submit_all(
-        self, images: Image, *, abandoned: Abandoned | None = None
+        self, images: Image, *, abandoned: Abandoned | None = None, draft: bool = False
     ) -> asyncio.Future[list[Prediction]]:
         """Queue images, shape (N, size), N at least 1, or none of them; resolves to their predictions.
 
-        They share batches with those of other requests. ``abandoned`` and the errors are those of ``submit``.
+        They share batches with those of other requests. The rest is as ``enqueue`` has it.
 
         Raises:
             QueueFull: the queue does not have room for all of them.
         """
         self.check_room(len(images))
-        replies = [self.submit(image) for image in images[:-1]]
+        replies = [self.submit(image, draft=draft) for image in images[:-1]]
         # The last one is answered last: as long as any of them waits, it does.
-        replies.append(self.submit(images[-1], abandoned=abandoned))
+        replies.append(self.submit(images[-1], abandoned=abandoned, draft=draft))
         together = asyncio.gather(*replies)
         together.add_done_callback(lambda _: [reply.cancel() for reply in replies])
         return together
@@ -212,27 +216,27 @@ class Batcher:
         # Rows beyond the batch hold older images; their answers are computed and dropped.
         padded = self._buffer[:size]
         if size <= batch.model.inline_size:
-            self._finish(batch, _outcome(batch.model, padded))
+            self._finish(batch, outcome(batch.model, padded))
         else:
             self._thread.put(
-                lambda: self._loop.call_soon_threadsafe(self._finish, batch, _outcome(batch.model, padded))
+                lambda: self._loop.call_soon_threadsafe(self._finish, batch, outcome(batch.model, padded))
             )
 
-    def _finish(self, batch: Batch, outcome: NDArray[np.float32] | Exception) -> None:
+    def _finish(self, batch: Batch, logits: NDArray[np.float32] | Exception) -> None:
         """Hand out the answers of a batch."""
         seconds = time.monotonic() - batch.started
-        if isinstance(outcome, Exception):
-            logger.error("a batch of %d failed", len(batch.requests), exc_info=outcome)
+        if isinstance(logits, Exception):
+            logger.error("a batch of %d failed", len(batch.requests), exc_info=logits)
             for request in batch.requests:
                 request.fail(ModelUnavailable("the model failed on this batch; the log says why"))
             answers = []
         else:
-            answers = self._answer(batch, predictions(outcome[: len(batch.requests)], batch.model.card))
+            answers = self._answer(batch, predictions(logits[: len(batch.requests)], batch.model.card))
         # After the callbacks of the replies that are futures: answers are sent before metrics are counted.
         self._loop.call_soon(self._conclude, batch, answers, seconds)
 
     def _answer(self, batch: Batch, answers: list[Prediction]) -> list[tuple[int, Prediction]]:
-        """Resolve the replies that are still waited for; return those with their places in the batch."""
+        """Resolve the replies that are still waited for; return the answers to count, with their places."""
         given = []
         for place, (request, answer) in enumerate(zip(batch.requests, answers, strict=True)):
             if not request.reply.done():
@@ -240,7 +244,8 @@ class Batcher:
                     request.reply.set_result(answer)
                 except Exception:  # one reply's fault must not cost the others of its batch theirs
                     logger.exception("an answer could not be given")
-                given.append((place, answer))
+                if not request.draft:
+                    given.append((place, answer))
             if request.watcher is not None:
                 request.watcher.cancel()
         return given
@@ -281,11 +286,3 @@ class Batcher:
 
     def _pending(self) -> list[PendingImage]:
         return [*(self._running.requests if self._running else ()), *self._waiting]
-
-
-def _outcome(model: BatchModel, images: NDArray[np.float32]) -> NDArray[np.float32] | Exception:
-    """Return the logits of a batch, or why there are none."""
-    try:
-        return model.logits(images)
-    except Exception as error:
-        return error

@@ -50,6 +50,14 @@ def batch_sizes(max_batch_size: int) -> tuple[int, ...]:
     return (*powers, max_batch_size)
 
 
+def outcome(model: BatchModel, images: NDArray[np.float32]) -> NDArray[np.float32] | Exception:
+    """Return the logits of a batch, or why there are none."""
+    try:
+        return model.logits(images)
+    except Exception as error:
+        return error
+
+
 def plan_batches(sizes: Sequence[int]) -> list[tuple[int, int]]:
     """Return, for each number of waiting images, how many to take and the batch size to run them in.
 

@@ -39,6 +39,7 @@ class PendingImage:
     reply: Reply
     arrived: float
     abandoned: Abandoned | None
+    draft: bool = False  # its answer is no figure for the metrics
     watcher: asyncio.Task[None] | None = None
     trace: Trace | None = None
 

@@ -28,9 +28,11 @@ class TracedBatcher(Batcher):
         self._tracing = tracing
         self._epoch = 0  # of the monotonic clock, when the last traced batch began
 
-    def enqueue(self, image: Image, reply: Reply, abandoned: Abandoned | None = None) -> None:
+    def enqueue(
+        self, image: Image, reply: Reply, abandoned: Abandoned | None = None, draft: bool = False
+    ) -> None:
         """Queue an image as ``Batcher.enqueue`` does, for the request whose context this is."""
-        super().enqueue(image, reply, abandoned)
+        super().enqueue(image, reply, abandoned, draft)
         trace = current_trace.get()
         if trace is not None:
             self._waiting[-1].trace = trace
@@ -44,12 +46,12 @@ class TracedBatcher(Batcher):
             for trace in traces:
                 trace.end_queue(self._as_epoch(self._running.started))
 
-    def _finish(self, batch: Batch, outcome: NDArray[np.float32] | Exception) -> None:
+    def _finish(self, batch: Batch, logits: NDArray[np.float32] | Exception) -> None:
         ended = time.time_ns()
-        super()._finish(batch, outcome)
+        super()._finish(batch, logits)
         traces = images_by_trace(batch)
         if traces:
-            error = outcome if isinstance(outcome, Exception) else None
+            error = logits if isinstance(logits, Exception) else None
             self._loop.call_soon(self._record, batch, traces, ended, error)
 
     def _record(self, batch: Batch, traces: Counter[Trace], ended: int, error: Exception | None) -> None:

@@ -6,6 +6,7 @@ import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 import torch
 
 import service
@@ -13,6 +14,7 @@ from tests.support import weights
 from tests.support.http import ZEROS, get, post
 from tests.support.metrics import sample, scrape
 from tests.support.models import SlowModel
+from tests.support.pictures import enlarged, save
 
 
 def test_a_prediction_is_counted_in_every_metric(start_server, digits):
@@ -100,3 +102,41 @@ def test_the_gauges_follow_requests_in_and_out_of_the_queue(start_server, tmp_pa
     figures = scrape(server)
     assert 0 < deepest < busiest <= 17
     assert (figures[("inference_queue_depth",)], figures[("http_requests_in_flight",)]) == (0, 1)
+
+
+@pytest.mark.parametrize("kind", ["one image", "many images", "a picture"])
+def test_drafts_are_answered_and_counted_as_requests_and_no_predictions(live_server, digits, kind):
+    pixels = [(digit / 255).ravel().tolist() for digit in digits[:2]]
+    body, content_type = {
+        "one image": ({"image": pixels[0]}, "application/json"),
+        "many images": ({"images": pixels}, "application/json"),
+        "a picture": (save(enlarged(digits[0], 0)), "image/png"),
+    }[kind]
+    before = scrape(live_server)
+
+    draft = post(live_server, body, content_type, path="/predict?draft=true")
+    between = scrape(live_server)
+    counted = post(live_server, body, content_type, path="/predict?draft=false")
+
+    after = scrape(live_server)
+    images = 2 if kind == "many images" else 1
+    assert draft.status_code == 200
+    assert draft.json() == counted.json()
+    requests = sample("http_requests_total", route="/predict", method="POST", status="200")
+    for key, moved in {
+        sample("predictions_total", digit="7"): (0, 1),
+        ("prediction_confidence_count",): (0, images),
+        ("input_mean_pixel_count",): (0, images),
+        ("inference_queue_wait_seconds_count",): (images, images),
+        requests: (1, 1),
+    }.items():
+        steps = between[key] - before.get(key, 0), after[key] - between[key]
+        assert steps == moved, key
+
+
+def test_a_draft_is_asked_for_in_so_many_words(live_server):
+    problem = post(live_server, {"image": ZEROS}, path="/predict?draft=yes")
+
+    assert problem.status_code == 422
+    assert problem.json()["type"] == "urn:problem-type:invalid-option"
+    assert problem.json()["detail"] == "draft is 'yes'; expected true or false"

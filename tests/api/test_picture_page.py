@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.browser import Browser
 from tests.support.classifiers import CLASSIFIERS, Classifier
 from tests.support.http import get, post
 from tests.support.page import ANSWERED
@@ -27,13 +26,6 @@ MODELS = {
 NOISE = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
 PICTURE = save(Image.fromarray(NOISE).resize((240, 180), Image.Resampling.BICUBIC))
 ERROR_SHOWN = "document.querySelector('.status.trouble')?.textContent"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with Browser() as browser:
-        browser.window(width=1000, height=900)
-        yield browser
 
 
 @pytest.fixture(params=MODELS)

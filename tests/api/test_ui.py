@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from tests.support.balancer import Balancer
-from tests.support.browser import Browser
 from tests.support.http import get
 from tests.support.page import ANSWERED, ANSWERS, clear, draw
 from tests.support.pictures import enlarged, save
@@ -18,25 +17,7 @@ from tools.screenshots import REPLICAS, WINDOWS, take
 
 pytestmark = pytest.mark.browser
 
-WINDOW = {"width": 1000, "height": 900}
 ERROR_SHOWN = "document.querySelector('.status.trouble')?.textContent"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with Browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser, live_server):
-    """The page, just opened; nothing may have been complained about at the end."""
-    browser.events.clear()
-    browser.window(**WINDOW)
-    browser.open(live_server.url)
-    yield browser
-    assert browser.console_messages() == []
-    assert all(address.startswith((live_server.url, "data:", "blob:")) for address in browser.requested())
 
 
 def most_concurrent(browser):
@@ -60,6 +41,16 @@ def test_twenty_digits_drawn_by_hand(page, digits, labels):
 
     assert right >= 18
     assert most_concurrent(page) == 1
+
+
+@pytest.mark.parametrize("size", [0.13, 0.06])
+def test_small_digits_are_read_like_large_ones(page, digits, labels, size):
+    right = 0
+    for digit, label in zip(digits[:14], labels, strict=False):
+        clear(page)
+        right += draw(page, digit, size=size) == str(label)
+
+    assert right == 14
 
 
 def test_the_answer_is_shown_whole(page, digits, live_server):
@@ -100,6 +91,8 @@ def test_undo_and_clear(page, digits):
 def test_a_finger_draws_on_a_phone(page):
     page.window(**WINDOWS["phone"])
     page.open(page.evaluate("location.href"))
+    assert page.evaluate("getComputedStyle(document.querySelector('.camera')).display") != "none"
+    assert page.evaluate("document.querySelector('.camera input').getAttribute('capture')") == "environment"
     left, top, width, height = page.box("#canvas")
 
     for i in range(21):
@@ -273,7 +266,13 @@ def test_a_key_is_asked_for_and_kept(browser, start_server, digits, tmp_path):
     browser.mouse("mouseMoved", left + width / 2, top + height / 2)
     browser.mouse("mouseReleased", left + width / 2, top + height * 3 / 4)
     browser.wait_for("!document.getElementById('key').hidden")
+    assert browser.text("#status") == "Enter a key to get answers."
+    assert browser.evaluate(ERROR_SHOWN) is None
 
+    browser.call("Input.insertText", text="sesame")
+    browser.click("#key button")
+    assert browser.wait_for(ERROR_SHOWN) == "This key is not one that the service knows."
+    browser.evaluate("document.getElementById('key-value').select()")
     browser.call("Input.insertText", text="opensesame")
     browser.click("#key button")
 

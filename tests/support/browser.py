@@ -12,6 +12,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -92,6 +93,22 @@ class Browser:
                 return result
             self.events.append(reply)
 
+    def call_all(self, commands: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """Send commands one after the other, then wait until all are done: a hand waits for no screen."""
+        numbers = set()
+        for method, parameters in commands:
+            number = next(self._ids)
+            message = {"id": number, "method": method, "params": parameters, "sessionId": self._session}
+            self._socket.send(json.dumps(message))
+            numbers.add(number)
+        while numbers:
+            reply = json.loads(self._socket.recv(timeout=DEADLINE_SECONDS))
+            if "id" in reply:
+                assert "error" not in reply, reply
+                numbers.remove(reply["id"])
+            else:
+                self.events.append(reply)
+
     def open(self, url: str) -> None:
         """Load a page, and wait until its scripts have run."""
         self.call("Page.navigate", url=url)
@@ -127,15 +144,12 @@ class Browser:
 
     def mouse(self, kind: str, x: float, y: float, *, pressed: bool = True) -> None:
         """Move, press or release the mouse: kind is mouseMoved, mousePressed or mouseReleased."""
-        self.call(
-            "Input.dispatchMouseEvent",
-            type=kind,
-            x=x,
-            y=y,
-            button="left" if pressed else "none",
-            buttons=1 if pressed and kind != "mouseReleased" else 0,
-            clickCount=int(kind != "mouseMoved"),
-        )
+        self.call_all([_mouse(kind, x, y, pressed=pressed)])
+
+    def draw(self, points: Sequence[tuple[float, float]]) -> None:
+        """Draw a line with the mouse."""
+        moves = [_mouse("mouseMoved", *point) for point in points[1:]]
+        self.call_all([_mouse("mousePressed", *points[0]), *moves, _mouse("mouseReleased", *points[-1])])
 
     def click(self, selector: str) -> None:
         """Click on the middle of an element."""
@@ -186,6 +200,15 @@ class Browser:
             for event in self.events
             if event["method"] == "Network.requestWillBeSent"
         ]
+
+
+def _mouse(kind: str, x: float, y: float, *, pressed: bool = True) -> tuple[str, dict[str, Any]]:
+    button, buttons = ("left" if pressed else "none"), int(pressed and kind != "mouseReleased")
+    clicks = int(kind != "mouseMoved")
+    return "Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, "button": button} | {
+        "buttons": buttons,
+        "clickCount": clicks,
+    }
 
 
 def _wait_for_port(process: subprocess.Popen[bytes], announced: Path) -> list[str]:

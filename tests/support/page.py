@@ -13,15 +13,19 @@ EMPTY = "document.getElementById('clear').disabled && document.getElementById('a
 ANSWERS = "document.querySelectorAll('.strip li').length"
 
 
-def draw(browser: Browser, digit: NDArray[np.uint8]) -> str:
-    """Draw a digit, shape (28, 28), stroke by stroke with the mouse, and return what the page makes of it."""
+def draw(browser: Browser, digit: NDArray[np.uint8], *, size: float = 1, at: float = 0.5) -> str:
+    """Draw a digit, shape (28, 28), stroke by stroke with the mouse, and return what the page makes of it.
+
+    ``size`` is what share of the paper the image covers, ``at`` where its middle lies from left to right.
+    """
     left, top, width, height = browser.box("#canvas")
     for line in strokes(digit):
-        points = [(left + x / 28 * width, top + y / 28 * height) for x, y in line]
-        browser.mouse("mousePressed", *points[0])
-        for point in points[1:]:
-            browser.mouse("mouseMoved", *point)
-        browser.mouse("mouseReleased", *points[-1])
+        browser.draw(
+            [
+                (left + (at + (x / 28 - 0.5) * size) * width, top + (0.5 + (y / 28 - 0.5) * size) * height)
+                for x, y in line
+            ]
+        )
     return str(browser.wait_for(ANSWERED))
 
 

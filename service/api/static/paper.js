@@ -1,18 +1,22 @@
-// The paper: strokes and pictures on a canvas, drawn again from what they are, so that undo is a pop.
+// The paper: strokes and pictures on a canvas, drawn again from what they are.
 
-const PEN = 1 / 13; // of the side; MNIST's pens are about that wide
+import { History } from './history.js';
+import { drawPhoto, photo, readPhoto } from './photo.js';
+import { PEN, fitted, penFor, trace } from './strokes.js';
+
 const STEP = 1 / 28; // one key press
 const DRAWING_SIDE = 280; // pixels that are sent; the service needs no more
 const PICTURE_SIDE = 560;
 
 export class Paper {
   #canvas;
-  #items = [];
+  #history = new History();
   #stroke = null;
   #cursor = null;
   #penDown = false;
+  #pen = PEN; // as wide as it is on the screen
 
-  /** Call `changed(finished)` whenever the drawing changes, `moved(cursor, down)` when keys move the pen. */
+  /** Call `changed(resting)` whenever the drawing changes, `moved(cursor, down)` when keys move the pen. */
   constructor(canvas, { changed, moved }) {
     this.#canvas = canvas;
     this.changed = changed;
@@ -26,49 +30,119 @@ export class Paper {
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
   }
 
+  get #items() {
+    return this.#history.now;
+  }
+
   get empty() {
     return this.#items.length === 0;
   }
 
+  get drawing() {
+    return this.#stroke !== null;
+  }
+
+  get canUndo() {
+    return this.#history.canUndo;
+  }
+
+  get canRedo() {
+    return this.#history.canRedo;
+  }
+
+  /** The picture that is shown, if there is one. */
+  get picture() {
+    return this.#items.findLast((item) => item.picture);
+  }
+
+  get strokes() {
+    return this.#items.filter(({ points }) => points).map(({ points }) => points);
+  }
+
   undo() {
     this.#stroke = null;
-    this.#items.pop();
+    this.#history.undo();
+    this.#edited();
+  }
+
+  redo() {
+    this.#stroke = null;
+    this.#history.redo();
     this.#edited();
   }
 
   clear() {
-    this.#stroke = null;
-    this.#items = [];
-    this.#edited();
+    if (!this.empty) this.#replace([]);
+  }
+
+  /** Draw these strokes in place of what there is. */
+  load(strokes) {
+    this.#replace(strokes.map((points) => ({ points })));
   }
 
   /** Lay a picture file on the paper, as large as it fits. */
   async place(file) {
-    const picture = await createImageBitmap(file);
-    const scale = 1 / Math.max(picture.width, picture.height);
-    const [width, height] = [picture.width * scale, picture.height * scale];
-    this.#items.push({ picture, x: (1 - width) / 2, y: (1 - height) / 2, width, height });
-    this.#edited();
+    this.#replace([await readPhoto(file)]);
   }
 
-  /** Return what is on the paper as a PNG file. */
-  toBlob() {
-    // A picture is sent without the paper around it: its own border tells paper from ink.
-    const picture = this.#items.findLast((item) => item.picture);
-    const { x, y, width, height } = picture ?? { x: 0, y: 0, width: 1, height: 1 };
-    const side = picture ? PICTURE_SIDE : DRAWING_SIDE;
-    const sent = new OffscreenCanvas(Math.max(1, width * side), Math.max(1, height * side));
-    const context = sent.getContext('2d');
-    context.translate(-x * side, -y * side);
+  /** Lay an image on the paper that is sent as it is: its pixels, in 0..1, and a picture of them. */
+  placePixels(picture, pixels) {
+    this.#replace([{ ...photo(picture), pixels }]);
+  }
+
+  /** Keep a part of the picture, in shares of the paper, with what is drawn on it. */
+  async crop({ left, top, right, bottom }) {
+    const { picture, width } = this.picture;
+    const side = picture.width / width; // nothing of the picture is lost
+    const part = newCanvas(Math.max(1, (right - left) * side), Math.max(1, (bottom - top) * side));
+    const context = part.getContext('2d');
+    context.translate(-left * side, -top * side);
     this.#draw(context, side);
-    return sent.convertToBlob({ type: 'image/png' });
+    this.#replace([photo(await createImageBitmap(part))]);
+  }
+
+  /** Return what is on the paper as a file: PNG, or pixels in JSON where there is nothing else. */
+  toBlob() {
+    const { picture } = this;
+    if (picture?.pixels && this.#items.length === 1) {
+      return new Blob([JSON.stringify({ image: picture.pixels })], { type: 'application/json' });
+    }
+    return toPNG(picture ? this.#pictureToSend(picture) : this.#drawingToSend());
+  }
+
+  #pictureToSend({ x, y, width, height }) {
+    // A picture is sent without the paper around it: its own border tells paper from ink.
+    const sent = newCanvas(Math.max(1, width * PICTURE_SIDE), Math.max(1, height * PICTURE_SIDE));
+    const context = sent.getContext('2d');
+    context.translate(-x * PICTURE_SIDE, -y * PICTURE_SIDE);
+    this.#draw(context, PICTURE_SIDE);
+    return sent;
+  }
+
+  #drawingToSend() {
+    // Scaled before they are drawn: however small the strokes are, the pen suits them.
+    const sent = newCanvas(DRAWING_SIDE, DRAWING_SIDE);
+    const context = sent.getContext('2d');
+    context.fillStyle = '#fff';
+    context.fillRect(0, 0, DRAWING_SIDE, DRAWING_SIDE);
+    useRoundPen(context, PEN * DRAWING_SIDE, '#000');
+    for (const points of fitted(this.strokes)) trace(context, points, DRAWING_SIDE);
+    return sent;
   }
 
   redraw() {
     this.#draw(this.#canvas.getContext('2d'), this.#canvas.width);
   }
 
+  #replace(items) {
+    this.#stroke = null;
+    this.#history.change(items);
+    this.#edited();
+  }
+
   #edited() {
+    // Only between strokes: a line must not change under the hand.
+    this.#pen = penFor(this.strokes);
     this.redraw();
     this.changed(true);
   }
@@ -85,27 +159,12 @@ export class Paper {
     const style = getComputedStyle(this.#canvas);
     context.fillStyle = style.getPropertyValue('--paper');
     context.fillRect(0, 0, side, side);
-    context.strokeStyle = style.getPropertyValue('--ink');
-    context.lineCap = context.lineJoin = 'round';
-    context.lineWidth = PEN * side;
+    const pen = this.picture ? PEN : this.#pen;
+    useRoundPen(context, pen * side, this.picture?.ink ?? style.getPropertyValue('--ink'));
     for (const item of this.#items) {
-      if (item.picture) context.drawImage(item.picture, item.x * side, item.y * side, item.width * side, item.height * side);
-      else this.#line(context, item.points, side);
+      if (item.picture) drawPhoto(context, item, side);
+      else trace(context, item.points, side);
     }
-  }
-
-  #line(context, points, side) {
-    const at = ([x, y]) => [x * side, y * side];
-    context.beginPath();
-    context.moveTo(...at(points[0]));
-    for (let i = 1; i < points.length - 1; i++) {
-      // Through the middles, bent by the points: no corners that the hand did not make.
-      const middle = [(points[i][0] + points[i + 1][0]) / 2, (points[i][1] + points[i + 1][1]) / 2];
-      context.quadraticCurveTo(...at(points[i]), ...at(middle));
-    }
-    const [x, y] = at(points.at(-1));
-    context.lineTo(x + 0.01, y); // a line of no length would leave no dot
-    context.stroke();
   }
 
   #point(event) {
@@ -113,12 +172,16 @@ export class Paper {
     return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
   }
 
+  #start(point) {
+    this.#stroke = { points: [point] };
+    this.#history.change([...this.#items, this.#stroke]);
+  }
+
   #begin(event) {
     if (event.button !== 0 || !event.isPrimary) return;
     this.#lift();
     this.#canvas.setPointerCapture(event.pointerId);
-    this.#stroke = { points: [this.#point(event)] };
-    this.#items.push(this.#stroke);
+    this.#start(this.#point(event));
     this.redraw();
     this.changed(false);
   }
@@ -134,7 +197,7 @@ export class Paper {
   #end() {
     if (!this.#stroke || this.#penDown) return;
     this.#stroke = null;
-    this.changed(true);
+    this.#edited();
   }
 
   #key(event) {
@@ -150,8 +213,7 @@ export class Paper {
       this.#lift();
     } else {
       this.#penDown = true;
-      this.#stroke = { points: [this.#cursor] };
-      this.#items.push(this.#stroke);
+      this.#start(this.#cursor);
     }
     this.redraw();
     this.moved(this.#cursor, this.#penDown);
@@ -159,8 +221,27 @@ export class Paper {
   }
 
   #lift() {
-    if (this.#penDown) this.#stroke = null;
-    this.#penDown = false;
+    if (this.#penDown) {
+      this.#stroke = null;
+      this.#penDown = false;
+      this.#edited();
+    }
     this.moved(null, false);
   }
+}
+
+function useRoundPen(context, width, colour) {
+  context.lineCap = context.lineJoin = 'round';
+  context.lineWidth = width;
+  context.strokeStyle = colour;
+}
+
+function newCanvas(width, height) {
+  return Object.assign(document.createElement('canvas'), { width, height });
+}
+
+/** Return a canvas as a PNG file, at once: convertToBlob waits up to a second for a moment without work. */
+function toPNG(canvas) {
+  const bytes = atob(canvas.toDataURL('image/png').split(',')[1]);
+  return new Blob([Uint8Array.from(bytes, (byte) => byte.charCodeAt(0))], { type: 'image/png' });
 }

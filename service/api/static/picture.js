@@ -1,7 +1,11 @@
 // The page for any other model: shows a picture, what the model saw of it, and the likeliest classes.
 
-import { Asker, takeFiles } from './ask.js';
+import { Asker } from './ask.js';
+import { takeFiles } from './files.js';
+import { apiKey } from './key.js';
 import { say } from './results.js';
+import { Failure } from './service.js';
+import { copy } from './share.js';
 
 const LIKELIEST = 5;
 const PICTURES = ['image/png', 'image/jpeg', 'image/webp'];
@@ -13,6 +17,7 @@ let shape = null; // [height, width, channels]
 
 /** Learn from the service what its model is called and takes. */
 async function learn() {
+  if (shape) return;
   const answer = async (path) => (await fetch(path)).json();
   const [{ modelName }] = (await answer('models')).models;
   const { inputs } = await answer(`v2/models/${encodeURIComponent(modelName)}`);
@@ -25,21 +30,25 @@ async function learn() {
   id('preview').ariaLabel = `The ${height} by ${width} pixels that the model saw`;
 }
 
-const learned = learn().catch(() => say('The service can’t be reached; load the page again.', true));
+learn().catch(() => {}); // the first question tries again
 
 const asker = new Asker({
   name: 'picture',
-  question: `predict?preview=true&close=true&top=${LIKELIEST}`,
+  drawing: false,
+  options: { preview: true, close: true, top: LIKELIEST },
   get empty() {
     return file === null;
   },
   async toBlob() {
-    await learned;
+    await learn().catch(() => {
+      throw new Failure('The service can’t be reached', { patience: Infinity });
+    });
     return file;
   },
-  read({ top, confidence, model, image }) {
+  read({ top, confidence, model, image, outlier }) {
     const bars = top.map(({ label, probability }, i) => ({ label, probability, top: i === 0 }));
-    return { label: top[0].label, confidence, bars, model, image, shape };
+    const unknown = 'This looks like nothing that the model learned from.';
+    return { label: top[0].label, confidence, bars, model, image, shape, outlier, unknown };
   },
 });
 
@@ -59,13 +68,14 @@ async function show(chosen) {
   id('curl').hidden = chosen === null;
   id('command').textContent = command(chosen?.name || 'picture.png');
   asker.changed();
+  asker.finished();
 }
 
 /** Return what asks the same from a terminal. */
 function command(name) {
   const address = new URL(`predict?top=${LIKELIEST}`, location).href;
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-  const key = sessionStorage.getItem('api-key') ? ' -H "X-API-Key: $KEY"' : '';
+  const key = apiKey() ? ' -H "X-API-Key: $KEY"' : '';
   return `curl ${quoted(address)}${key} -F ${quoted(`image=@${name}`)}`;
 }
 
@@ -75,10 +85,7 @@ takeFiles((chosen) => {
 }, id('paper'));
 
 id('clear').addEventListener('click', () => show(null));
-id('copy').addEventListener('click', async () => {
-  await navigator.clipboard.writeText(id('command').textContent);
-  say('Copied.');
-});
+id('copy').addEventListener('click', () => copy(id('command').textContent, 'The command'));
 document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape' && file && !event.target.matches('input')) show(null);
 });

@@ -5,26 +5,59 @@ const COLOURS = 8; // --replica-0 and so on, in style.css
 
 const id = (name) => document.getElementById(name);
 
-function element(name, text = '', attributes = {}) {
+/** Make an element. */
+export function element(name, text = '', attributes = {}) {
   const made = document.createElement(name);
   made.textContent = text;
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   return made;
 }
 
-const replicas = new Map();
+const SURE = 0.85; // a confidence below it is told as doubt
 
-/** Show a prediction, who made it and how long it took: a label, a bar for each class, and what the model saw. */
-export function showAnswer({ label, confidence, bars, model, image, shape }, replica, milliseconds) {
+const replicas = new Map();
+const listeners = [];
+
+/** Call `listener` with each answer that is shown, and with null when there is none any more. */
+export function onAnswer(listener) {
+  listeners.push(listener);
+}
+
+/** Show an answer, who gave it and how long it took; keep it among the recent ones if it is `finished`.
+ *
+ * An answer is a label, a bar for each class, what the model saw, and words for what is to be known beside it:
+ * `hint` about what was asked, `unknown` for what is unlike all that the model has learned from.
+ */
+export function showAnswer(answer, replica, milliseconds, finished) {
+  const { label, confidence, bars, model, image, shape } = answer;
   id('label').textContent = label;
   id('label').classList.remove('none');
   id('confidence').textContent = percent(confidence);
   showBars(bars);
-  showPreview(image, shape);
+  showPixels(id('preview'), image, shape);
   id('latency').textContent = `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`;
   id('model').textContent = `${model.name} ${model.version}`;
   id('replica').textContent = replica;
-  remember(label, replica);
+  showVerdict(answer);
+  if (finished) remember(label, replica, model.version);
+  listeners.forEach((listener) => listener(answer));
+}
+
+/** Say how far the answer can be trusted, and colour it so. */
+function showVerdict({ label, confidence, bars, outlier, unknown, hint }) {
+  const unsure = confidence < SURE;
+  id('answer').classList.toggle('unsure', Boolean(outlier || hint || unsure));
+  if (outlier) {
+    say(`${unknown} Its nearest is ${label}.`);
+  } else if (hint) {
+    say(hint);
+  } else if (unsure) {
+    const others = bars.filter((bar) => bar.label !== label);
+    const second = others.reduce((one, other) => (other.probability > one.probability ? other : one));
+    say(`Not sure: ${label}, or perhaps ${second.label}.`);
+  } else {
+    say('');
+  }
 }
 
 /** Forget the last answer, but not who gave the ones before. */
@@ -38,8 +71,10 @@ export function showNothing() {
     track.style.setProperty('--share', 0);
     share.textContent = '';
   }
+  id('answer').classList.remove('unsure');
   const { width, height } = id('preview');
   id('preview').getContext('2d').clearRect(0, 0, width, height);
+  listeners.forEach((listener) => listener(null));
 }
 
 /** Say something in words; `trouble` colours it. */
@@ -49,7 +84,8 @@ export function say(text, trouble = false) {
   id('status').classList.toggle('trouble', trouble);
 }
 
-function percent(share) {
+/** Write a share, such as a probability, in per cent. */
+export function percent(share) {
   if (share > 0.9995 && share < 1) return '> 99.9 %';
   return `${(share * 100).toFixed(1)} %`;
 }
@@ -70,8 +106,9 @@ function showBars(bars) {
   });
 }
 
-function showPreview(image, [height, width, channels]) {
-  const context = id('preview').getContext('2d');
+/** Show what the model saw, pixel by pixel. */
+export function showPixels(canvas, image, [height, width, channels]) {
+  const context = canvas.getContext('2d');
   const pixels = context.createImageData(width, height);
   const level = (i) => Math.round(255 * image[i]);
   for (let i = 0; i < height * width; i++) {
@@ -82,18 +119,20 @@ function showPreview(image, [height, width, channels]) {
   context.putImageData(pixels, 0, 0);
 }
 
-function remember(label, replica) {
-  if (!replicas.has(replica)) {
-    const [line, count] = [element('li'), element('span', '0')];
-    line.append(element('i'), element('span', replica), count);
+function remember(label, replica, version) {
+  // The same replica with other weights is another one.
+  const who = `${replica} ${version}`;
+  if (!replicas.has(who)) {
+    const [line, count] = [element('li'), element('span', '0', { class: 'count' })];
+    line.append(element('i'), element('span', replica), element('small', version), count);
     line.className = `replica-${replicas.size % COLOURS}`;
     id('replicas').append(line);
-    replicas.set(replica, { line, count, answers: 0 });
+    replicas.set(who, { line, count, answers: 0 });
   }
-  const known = replicas.get(replica);
+  const known = replicas.get(who);
   known.count.textContent = ++known.answers;
-  const chip = element('li', label, { title: replica, class: known.line.className });
-  chip.append(element('span', ` by ${replica}`, { class: 'unseen' }));
+  const chip = element('li', label, { title: who, class: known.line.className });
+  chip.append(element('span', ` by ${who}`, { class: 'unseen' }));
   id('strip').append(chip);
   while (id('strip').children.length > RECENT) id('strip').firstElementChild.remove();
 }
