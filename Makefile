@@ -60,8 +60,11 @@ sbom: .venv/.sbom  ## List what the service is made of, as CycloneDX: build/sbom
 	mkdir -p build
 	$(venv)/cyclonedx-py environment --output-reproducible --output-file build/sbom.json $(venv)/python
 
-bench: .venv/.bench  ## Measure the service beside its peers, with wrk: make bench [BENCH=--write]
+bench: .venv/.bench  ## Measure the service beside its peers, with wrk and Java: make bench [BENCH=--write]
 	$(venv)/python -m benchmarks $(BENCH)
+	$(venv)/python -m benchmarks --footprint $(BENCH)
+	$(venv)/python -m benchmarks --model resnet18 --seconds 15 $(BENCH)
+	$(venv)/python -m benchmarks --model resnet18 --footprint --seconds 10 $(BENCH)
 	$(venv)/python -m benchmarks --ablations $(BENCH)
 	$(venv)/python -m benchmarks --tracing $(BENCH)
 

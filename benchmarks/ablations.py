@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks.ablated import PIECES
 from benchmarks.against import WORKING_TREE
 from benchmarks.bench import open_bench
-from benchmarks.bodies import Digits
 from benchmarks.contenders import Contender
 from benchmarks.paired import Pair, measure_pairs, p50_at, rate_at, ratio, served_at
 from benchmarks.report import markdown_row
+from benchmarks.workload import Workload
 
 # The throttle has a worth under overload alone: many connections ask without a pause, few images may wait.
 OVERLOAD_CONNECTIONS = 1024
@@ -19,7 +18,7 @@ OVERLOAD = {"MAX_QUEUE_SIZE": "64"}
 CONNECTIONS = (1, 8, 64)
 
 
-def measure(weights: Path, digits: Digits, *, rounds: int, seconds: int) -> str:
+def measure(workload: Workload, *, rounds: int, seconds: int) -> str:
     """Measure every ablation, and lay the ratios out as Markdown.
 
     Raises:
@@ -27,7 +26,7 @@ def measure(weights: Path, digits: Digits, *, rounds: int, seconds: int) -> str:
     """
     contenders = [_without(name) for name in PIECES]
     overloaded = Contender("service-overloaded", "service", "service", environment=OVERLOAD)
-    with open_bench(weights, digits) as bench:
+    with open_bench(workload) as bench:
         pairs = measure_pairs(
             bench, WORKING_TREE, contenders, rounds=rounds, seconds=seconds, connections=CONNECTIONS
         )

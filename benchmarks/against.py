@@ -6,11 +6,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 from benchmarks.bench import open_bench
-from benchmarks.bodies import Digits
 from benchmarks.contenders import ROOT, Contender
 from benchmarks.paired import (
     MEMORY,
@@ -25,14 +25,21 @@ from benchmarks.paired import (
     ratio,
 )
 from benchmarks.report import markdown_row
+from benchmarks.workload import Workload
 
 WORKING_TREE = Contender("working-tree", "working tree", "service")
 
 
 def compare(
-    commit: str, *, weights: Path, digits: Digits, rounds: int, seconds: int, connections: Sequence[int]
+    commit: str,
+    workload: Workload,
+    service: Contender,
+    *,
+    rounds: int,
+    seconds: int,
+    connections: Sequence[int],
 ) -> str:
-    """Measure `python -m service` of the working tree and of a commit, and lay the figures out as Markdown.
+    """Measure the service of the working tree and of a commit, and lay the figures out as Markdown.
 
     Both run in the same virtual environment and serve the same weights file.
 
@@ -40,11 +47,11 @@ def compare(
         RuntimeError: there is no such commit, or the measurement fails.
     """
     name = _git("rev-parse", "--short", "--verify", f"{commit}^{{commit}}").strip()
-    with checked_out(commit) as folder, open_bench(weights, digits) as bench:
+    with checked_out(commit) as folder, open_bench(workload) as bench:
         pairs = measure_pairs(
             bench,
-            Contender("commit", name, "service", folder=folder),
-            [WORKING_TREE],
+            replace(service, name="commit", title=name, folder=folder),
+            [replace(service, name=WORKING_TREE.name, title=WORKING_TREE.title)],
             rounds=rounds,
             seconds=seconds,
             connections=connections,

@@ -1,4 +1,4 @@
-"""A machine set up to measure: one core for the server, another for wrk, bodies and the answers to expect."""
+"""A machine set up to measure: one core for the server, another for wrk, and a workload."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.bodies import BODIES, Digits
-from benchmarks.check import answered_digits, expected_digits
+from benchmarks.check import answered_labels
 from benchmarks.contenders import Contender, Server, running
 from benchmarks.drive import Load, drive, write_bodies
-from benchmarks.measure import cpu_seconds
+from benchmarks.measure import cpu_seconds, settle
+from benchmarks.workload import Workload
 
 SECONDS_TO_WARM_UP = 1
 
@@ -22,25 +22,23 @@ SECONDS_TO_WARM_UP = 1
 class Bench:
     """Where contenders are started, checked and loaded; make one with `open_bench`."""
 
-    weights: Path
-    bodies: dict[str, list[bytes]]
+    workload: Workload
     folder: Path
-    expected: list[int]
     server_core: int
     client_core: int
 
     @contextmanager
     def started(self, contender: Contender) -> Iterator[Server]:
         """Run a contender on the server's core."""
-        with running(contender, weights=self.weights, cores=[self.server_core]) as server:
+        with running(contender, weights=self.workload.weights, cores=[self.server_core]) as server:
             yield server
 
     def count_wrong(self, server: Server, contender: Contender) -> int:
-        """Post every body once; return how many digits differ from what the weights file gives."""
+        """Post every body once; return how many labels differ from the expected ones."""
         wrong = 0
         for name in contender.bodies if contender.predicts else ():
-            given = answered_digits(server.url, self.bodies[name], BODIES[name].content_type)
-            wrong += sum(one != other for one, other in zip(given, self.expected, strict=True))
+            given = answered_labels(server.url, self.workload.bodies[name])
+            wrong += sum(one != other for one, other in zip(given, self.workload.expected, strict=True))
         return wrong
 
     def warm_up(self, server: Server, body: str, connections: int) -> None:
@@ -48,22 +46,28 @@ class Bench:
         self.load(server, body, connections, SECONDS_TO_WARM_UP)
 
     def load(self, server: Server, body: str, connections: int, seconds: int) -> Load:
-        """Load a server with wrk; the processor time is that of the server's process tree."""
+        """Load a server with wrk; the processor time is that of the server's process tree.
+
+        The server gets time to become idle after it: else it would go on with requests that wrk has given up
+        while the next load is measured.
+        """
         before = cpu_seconds(server.pid)
         load = drive(
             server.url,
             self.folder / body,
-            BODIES[body].content_type,
+            self.workload.bodies[body].content_type,
             connections=connections,
             seconds=seconds,
             cores=[self.client_core],
         )
-        return replace(load, cpu_seconds=cpu_seconds(server.pid) - before)
+        used = cpu_seconds(server.pid) - before
+        settle(server.pid)
+        return replace(load, cpu_seconds=used)
 
 
 @contextmanager
-def open_bench(weights: Path, digits: Digits) -> Iterator[Bench]:
-    """Keep this process to the client's core, write the bodies to files, and ask the weights file itself.
+def open_bench(workload: Workload) -> Iterator[Bench]:
+    """Keep this process to the client's core, and write the bodies to files.
 
     Raises:
         RuntimeError: this machine has one core only.
@@ -73,11 +77,9 @@ def open_bench(weights: Path, digits: Digits) -> Iterator[Bench]:
         raise RuntimeError("this takes two cores: one for the server, one for wrk")
     os.sched_setaffinity(0, cores[-1:])
     try:
-        bodies = {name: [body.encode(image) for image in digits.images] for name, body in BODIES.items()}
         with tempfile.TemporaryDirectory() as folder:
-            for name, some in bodies.items():
-                write_bodies(Path(folder) / name, some)
-            expected = expected_digits(weights, digits.images)
-            yield Bench(weights, bodies, Path(folder), expected, cores[0], cores[-1])
+            for name, some in workload.bodies.items():
+                write_bodies(Path(folder) / name, some.contents)
+            yield Bench(workload, Path(folder), cores[0], cores[-1])
     finally:
         os.sched_setaffinity(0, cores)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.check import expected_digits
+from benchmarks.workload import Bodies, Workload
 
 DATA = Path(__file__).parent.parent / "tests" / "data"
 PIXELS = 784
@@ -63,6 +66,25 @@ def octet_body(image: NDArray[np.uint8]) -> bytes:
 
 
 BODIES = {"json": Body("application/json", json_body), "octet": Body("application/octet-stream", octet_body)}
+
+
+def digit_workload(weights: Path, digits: Digits) -> Workload:
+    """Make the bodies of all images, and ask the weights file what they are."""
+    expected = expected_digits(weights, digits.images)
+    right = sum(one == int(label) for one, label in zip(expected, digits.labels, strict=True))
+    count = len(expected)
+    return Workload(
+        weights,
+        {name: encoded(name, digits.images) for name in BODIES},
+        list(expected),
+        {"weights": f"{weights.name}, {right} of these {count} images classified as labelled"},
+    )
+
+
+def encoded(name: str, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Bodies:
+    """Encode images in one kind of body."""
+    body = BODIES[name]
+    return Bodies(body.content_type, [body.encode(image) for image in images])
 
 
 def _read_idx(data: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

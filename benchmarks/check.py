@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import multiprocessing
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.workload import Bodies, Label
 
 
 def expected_digits(weights: Path, images: NDArray[np.uint8]) -> list[int]:
@@ -25,24 +26,35 @@ def expected_digits(weights: Path, images: NDArray[np.uint8]) -> list[int]:
         return pool.submit(_classify, weights, images).result()
 
 
-def answered_digits(url: str, bodies: Sequence[bytes], content_type: str) -> list[int]:
-    """Post every body to `url`, one after the other, and read the digit of each answer.
+def answered_labels(url: str, bodies: Bodies) -> list[Label]:
+    """Post every body to `url`, one after the other, and read the label of each answer.
 
     Raises:
         RuntimeError: an answer is not 200.
     """
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.netloc, timeout=30)
-    digits = []
-    for body in bodies:
-        connection.request("POST", address.path, body, {"Content-Type": content_type})
+    labels = []
+    for body in bodies.contents:
+        connection.request("POST", address.path, body, {"Content-Type": bodies.content_type})
         response = connection.getresponse()
         content = response.read()
         if response.status != http.client.OK:
             raise RuntimeError(f"{url} answered {response.status}: {content[:200]!r}")
-        digits.append(int(json.loads(content)["digit"]))
+        labels.append(read_label(json.loads(content)))
     connection.close()
-    return digits
+    return labels
+
+
+def read_label(answer: Any) -> Label:
+    """Find the label in what a contender answers for one input.
+
+    It is a field of its own, or the likeliest of `{label: probability}`; BentoML gives a list of one answer.
+    """
+    if isinstance(answer, list):
+        (answer,) = answer
+    label: Label = answer.get("digit", answer.get("label"))
+    return max(answer, key=answer.get) if label is None else label
 
 
 def _classify(weights: Path, images: NDArray[np.uint8]) -> list[int]:

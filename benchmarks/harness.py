@@ -6,22 +6,21 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.bench import Bench, open_bench
-from benchmarks.bodies import Digits
 from benchmarks.contenders import Contender
 from benchmarks.measure import pss_bytes
 from benchmarks.results import Results, Run
+from benchmarks.workload import Workload
 
 
 @dataclass(frozen=True)
 class Harness:
-    """How to measure: the file that all serve, the images, and the load."""
+    """How to measure: the name of the model, what is served and asked, and the load."""
 
-    weights: Path
-    digits: Digits
+    model: str
+    workload: Workload
     rounds: int
     seconds: int
     connections: Sequence[int]
@@ -33,13 +32,13 @@ class Harness:
             RuntimeError: this machine has one core only, wrk is missing, or a contender fails.
         """
         runs = []
-        with open_bench(self.weights, self.digits) as bench:
+        with open_bench(self.workload) as bench:
             for number in range(self.rounds):
                 for contender in rotated(chosen, number):
                     run = self._measure(bench, contender, number)
                     print(progress(run), file=sys.stderr)
                     runs.append(run)
-        return Results(machine.describe(), self._method(bench), runs)
+        return Results(machine.describe(), self._method(), runs, self.model)
 
     def _measure(self, bench: Bench, contender: Contender, number: int) -> Run:
         """Start a contender, check all its answers, and load it with each of its bodies."""
@@ -47,19 +46,15 @@ class Harness:
         with bench.started(contender) as server:
             wrong = bench.count_wrong(server, contender)
             for body in contender.bodies:
-                bench.warm_up(server, body, self.connections[-1])
-                loads += [bench.load(server, body, count, self.seconds) for count in self.connections]
+                for count in self.connections:  # each has batches of other sizes, which a server meets first
+                    bench.warm_up(server, body, count)
+                    loads.append(bench.load(server, body, count, self.seconds))
             return Run(number, contender.name, server.startup_seconds, pss_bytes(server.pid), wrong, loads)
 
-    def _method(self, bench: Bench) -> dict[str, str]:
-        labels = self.digits.labels
-        count = len(labels)
-        right = sum(one == int(label) for one, label in zip(bench.expected, labels, strict=True))
-        sizes = [f"{name} {sum(map(len, bodies)) / count:.0f}" for name, bodies in bench.bodies.items()]
+    def _method(self) -> dict[str, str]:
         return {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
-            "weights": f"{self.weights.name}, {right} of these {count} images classified as labelled",
-            "bytes per body": ", ".join(sizes),
+            **self.workload.describe(),
             "rounds": f"{self.rounds}, with {self.seconds} s of load for each number of connections",
         }
 

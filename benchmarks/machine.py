@@ -8,7 +8,10 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("torch", "uvicorn", "uvloop", "httptools", "starlette", "fastapi", "pydantic", "litserve")
+PACKAGES = (
+    *("torch", "torchvision", "uvicorn", "uvloop", "httptools", "starlette", "fastapi", "pydantic"),
+    *("litserve", "mosec", "bentoml", "torchserve"),
+)
 
 
 def describe() -> dict[str, str]:

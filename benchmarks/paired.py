@@ -20,8 +20,6 @@ from benchmarks.harness import progress, rotated
 from benchmarks.measure import pss_bytes
 from benchmarks.results import Run
 
-BODY = "json"
-
 
 @dataclass(frozen=True)
 class Pair:
@@ -64,6 +62,8 @@ def measure_pairs(
 ) -> list[Pair]:
     """Measure each contender beside the reference in every round; rounds start with another contender.
 
+    All get the first of the reference's bodies.
+
     Seconds to ready and memory are those of a server that is alone: with two of them, the pages that they
     share would count in part.
 
@@ -71,19 +71,21 @@ def measure_pairs(
         RuntimeError: wrk is missing, or a contender fails.
     """
     pairs = []
+    body = reference.bodies[0]
     for number in range(rounds):
         with bench.started(reference) as server:
-            reference_alone = _measure_alone(bench, server, reference, number, connections[-1])
+            reference_alone = _measure_alone(bench, server, reference, number, body, connections[-1])
         for place, contender in enumerate(rotated(others, number)):
             with ExitStack() as stack:
                 server = stack.enter_context(bench.started(contender))
-                alone = _measure_alone(bench, server, contender, number, connections[-1])
+                alone = _measure_alone(bench, server, contender, number, body, connections[-1])
                 beside = stack.enter_context(bench.started(reference))
-                bench.warm_up(beside, BODY, connections[-1])
+                bench.warm_up(beside, body, connections[-1])
                 first_is_reference = (number + place) % 2 == 0
                 servers = (beside, server) if first_is_reference else (server, beside)
                 loads = [
-                    _in_turn(bench, servers, first_is_reference, count, seconds) for count in connections
+                    _in_turn(bench, servers, first_is_reference, body, count, seconds)
+                    for count in connections
                 ]
             pair = Pair(
                 replace(alone, loads=[load for load, _ in loads]),
@@ -141,25 +143,29 @@ READY = Quantity("ready s", lambda run: run.startup_seconds, lambda seconds: f"{
 MEMORY = Quantity("memory MB", lambda run: run.pss_bytes, lambda size: f"{size / 1e6:.0f}")
 
 
-def _measure_alone(bench: Bench, server: Server, contender: Contender, number: int, connections: int) -> Run:
+def _measure_alone(
+    bench: Bench, server: Server, contender: Contender, number: int, body: str, connections: int
+) -> Run:
     wrong = bench.count_wrong(server, contender)
-    bench.warm_up(server, BODY, connections)
+    bench.warm_up(server, body, connections)
     return Run(number, contender.name, server.startup_seconds, pss_bytes(server.pid), wrong, [])
 
 
 def _in_turn(
-    bench: Bench, servers: tuple[Server, Server], first_is_reference: bool, connections: int, seconds: int
+    bench: Bench,
+    servers: tuple[Server, Server],
+    first_is_reference: bool,
+    body: str,
+    connections: int,
+    seconds: int,
 ) -> tuple[Load, Load]:
     """Load two servers one after the other; return the contender's load, then the reference's."""
-    first, second = (bench.load(server, BODY, connections, seconds) for server in servers)
+    first, second = (bench.load(server, body, connections, seconds) for server in servers)
     return (second, first) if first_is_reference else (first, second)
 
 
 def _load_at(run: Run, connections: int) -> Load:
-    load = run.load(BODY, connections)
-    if load is None:
-        raise KeyError(connections)
-    return load
+    return next(load for load in run.loads if load.connections == connections)
 
 
 def _milliseconds(microseconds: float) -> str:

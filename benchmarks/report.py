@@ -18,7 +18,7 @@ BODY_TITLES = {"json": "JSON", "octet": "784 bytes"}
 def rows(results: Results) -> list[tuple[str, str, list[Run]]]:
     """List what the table shows: a title, a body and the runs, one per round."""
     found = []
-    for contender in contenders.ALL:
+    for contender in contenders.BY_MODEL[results.model]:
         runs = [run for run in results.runs if run.contender == contender.name]
         for body in contender.bodies if runs else ():
             title = (
@@ -113,7 +113,7 @@ def _cell(loads: Sequence[Load], show: Callable[[Sequence[Load]], str]) -> str:
 
 
 def _rates(loads: Sequence[Load]) -> str:
-    rates = [load.rate for load in loads]
+    rates = [load.served_rate for load in loads]
     return f"{median(rates):,.0f} ({max(rates):,.0f})"
 
 

@@ -12,7 +12,7 @@ from benchmarks.drive import Load
 
 @dataclass(frozen=True)
 class Run:
-    """One contender in one round; `wrong` counts digits that differ from the weights file's own."""
+    """One contender in one round; `wrong` counts labels that differ from the weights file's own."""
 
     round: int
     contender: str
@@ -31,11 +31,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """All runs, the machine they ran on, and how: keys and values for people."""
+    """All runs, the machine they ran on, and how: keys and values for people; and which model was served."""
 
     machine: dict[str, str]
     method: dict[str, Any]
     runs: list[Run]
+    model: str = "mnist"
 
     def write(self, path: Path) -> None:
         """Write everything as JSON."""
@@ -46,4 +47,4 @@ class Results:
         """Read what `write` wrote."""
         found = json.loads(path.read_text())
         runs = [Run(**run | {"loads": [Load(**load) for load in run["loads"]]}) for run in found["runs"]]
-        return cls(found["machine"], found["method"], runs)
+        return cls(found["machine"], found["method"], runs, found.get("model", "mnist"))

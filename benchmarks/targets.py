@@ -43,16 +43,16 @@ class Verdict:
         return "met" if sign * self.measured >= sign * self.target.bar else "missed"
 
 
-def _rate(contender: str, body: str = "json") -> Quantity:
-    return lambda runs: _found(runs, contender, body, 64).rate
+def _rate(contender: str, body: str = "json", connections: int = 64) -> Quantity:
+    return lambda runs: _found(runs, contender, body, connections).served_rate
 
 
 def _p50(contender: str, connections: int) -> Quantity:
     return lambda runs: _found(runs, contender, "json", connections).p50
 
 
-def _p99(contender: str, connections: int) -> Quantity:
-    return lambda runs: _found(runs, contender, "json", connections).p99
+def _p99(contender: str, connections: int, body: str = "json") -> Quantity:
+    return lambda runs: _found(runs, contender, body, connections).p99
 
 
 def _found(runs: Round, contender: str, body: str, connections: int) -> Load:
@@ -62,7 +62,28 @@ def _found(runs: Round, contender: str, body: str, connections: int) -> Load:
     return load
 
 
-TARGETS = (
+def _others(runs: Round, connections: int) -> list[Load]:
+    """The loads of all other servers of photos."""
+    loads = [
+        load
+        for name, run in runs.items()
+        for load in run.loads
+        if name != "service" and load.connections == connections
+    ]
+    if not loads:
+        raise KeyError(connections)
+    return loads
+
+
+def _best_rate(connections: int) -> Quantity:
+    return lambda runs: max(load.served_rate for load in _others(runs, connections))
+
+
+def _best_p99(connections: int) -> Quantity:
+    return lambda runs: min(load.p99 for load in _others(runs, connections))
+
+
+DIGITS = (
     Target("requests/s, 64 connections, JSON, against FastAPI", _rate("service"), _rate("fastapi"), 6, 10),
     Target(
         "requests/s, 64 connections, JSON, against FastAPI with async def",
@@ -72,6 +93,16 @@ TARGETS = (
         10,
     ),
     Target("requests/s, 64 connections, JSON, against LitServe", _rate("service"), _rate("litserve"), 12, 20),
+    *(
+        Target(
+            f"requests/s, {count} connection{'s' if count > 1 else ''}, JSON, against mosec",
+            _rate("service", connections=count),
+            _rate("mosec", connections=count),
+            1,
+            2,
+        )
+        for count in (1, 8, 64)
+    ),
     Target("requests/s, 64 connections, JSON, against the echo", _rate("service"), _rate("echo"), 0.6, 1),
     Target(
         "requests/s, 64 connections, 784 bytes, against the echo",
@@ -103,6 +134,27 @@ TARGETS = (
         False,
     ),
 )
+PHOTOS = (
+    *(
+        Target(
+            f"requests/s, {count} connection{'s' if count > 1 else ''}, against the best of the others",
+            _rate("service", "jpeg", count),
+            _best_rate(count),
+            1,
+            1.2,
+        )
+        for count in (1, 8, 64)
+    ),
+    Target(
+        "p99, 8 connections, against the best of the others",
+        _p99("service", 8, "jpeg"),
+        _best_p99(8),
+        1,
+        0.8,
+        False,
+    ),
+)
+BY_MODEL = {"mnist": DIGITS, "resnet18": PHOTOS}
 
 
 def verdicts(results: Results) -> list[Verdict]:
@@ -111,7 +163,7 @@ def verdicts(results: Results) -> list[Verdict]:
     for run in results.runs:
         rounds.setdefault(run.round, {})[run.contender] = run
     judged = []
-    for target in TARGETS:
+    for target in BY_MODEL[results.model]:
         try:
             of = [target.of(runs) for runs in rounds.values()]
             over = [target.over(runs) for runs in rounds.values()]

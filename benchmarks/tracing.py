@@ -9,26 +9,25 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 from benchmarks.against import WORKING_TREE
 from benchmarks.bench import open_bench
-from benchmarks.bodies import Digits
 from benchmarks.contenders import Contender
 from benchmarks.paired import MEMORY, READY, Pair, cpu_at, measure_pairs, p50_at, p99_at, rate_at, ratio
 from benchmarks.report import markdown_row
+from benchmarks.workload import Workload
 
 CONNECTIONS = (1, 8, 64)
 SHARES = {"0 %": "0", "1 %": "0.01", "100 %": "1"}
 
 
-def measure(weights: Path, digits: Digits, *, rounds: int, seconds: int) -> str:
+def measure(workload: Workload, *, rounds: int, seconds: int) -> str:
     """Measure the service with traces of each share of its requests, and lay the ratios out as Markdown.
 
     Raises:
         RuntimeError: wrk is missing, or a server fails.
     """
-    with receiver() as url, open_bench(weights, digits) as bench:
+    with receiver() as url, open_bench(workload) as bench:
         contenders = [_tracing(share, ratio, url) for share, ratio in SHARES.items()]
         pairs = measure_pairs(
             bench, WORKING_TREE, contenders, rounds=rounds, seconds=seconds, connections=CONNECTIONS

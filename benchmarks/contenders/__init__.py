@@ -9,11 +9,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.measure import seconds_until_ready
+from benchmarks.measure import seconds_until_ready, tree
 from benchmarks.process import on_cores
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,8 @@ SECONDS_TO_STOP = 15
 class Contender:
     """A server to measure: `python -m module arguments`, started in `folder`.
 
-    Its environment has PORT, HOST and MODEL_PATH, and what `environment` adds.
+    Its environment has PORT, HOST and MODEL_PATH, and what `environment` adds. It is ready when `ready`
+    answers 200 with `ready_content` in it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Contender:
     module: str
     arguments: tuple[str, ...] = ()
     ready: str = "/healthz"
+    ready_content: bytes = b""
     path: str = "/predict"
     bodies: tuple[str, ...] = ("json",)
     predicts: bool = True
@@ -39,7 +41,7 @@ class Contender:
     folder: Path = ROOT
 
 
-ALL = (
+DIGITS = (
     Contender("service", "this service", "service", bodies=("json", "octet")),
     Contender("fastapi", "FastAPI + TorchScript, def", "benchmarks.contenders.fastapi_app"),
     Contender(
@@ -49,8 +51,44 @@ ALL = (
         path="/predict-async",
     ),
     Contender("litserve", "LitServe, batching", "benchmarks.contenders.litserve_app", ready="/health"),
+    Contender("mosec", "mosec, batching", "benchmarks.contenders.mosec_app", ready="/", path="/inference"),
     Contender("echo", "echo, no model", "benchmarks.contenders.echo", predicts=False),
 )
+PHOTOS = (
+    Contender("service", "this service", "service", bodies=("jpeg",)),
+    Contender(
+        "torchserve",
+        "TorchServe, image_classifier, batching",
+        "benchmarks.contenders.torchserve_app",
+        ready="/models/resnet18",
+        ready_content=b'"READY"',
+        path="/predictions/resnet18",
+        bodies=("jpeg",),
+    ),
+    Contender(
+        "litserve",
+        "LitServe, batching",
+        "benchmarks.contenders.litserve_photos",
+        ready="/health",
+        bodies=("form",),
+    ),
+    Contender(
+        "bentoml",
+        "BentoML, batching",
+        "benchmarks.contenders.bentoml_photos",
+        ready="/readyz",
+        bodies=("form",),
+    ),
+    Contender(
+        "mosec",
+        "mosec, batching",
+        "benchmarks.contenders.mosec_photos",
+        ready="/",
+        path="/inference",
+        bodies=("jpeg",),
+    ),
+)
+BY_MODEL = {"mnist": DIGITS, "resnet18": PHOTOS}
 
 
 @dataclass(frozen=True)
@@ -83,7 +121,7 @@ def running(contender: Contender, *, weights: Path, cores: Sequence[int]) -> Ite
         )
         try:
             try:
-                startup = seconds_until_ready(process, port, contender.ready)
+                startup = seconds_until_ready(process, port, contender.ready, contender.ready_content)
             except RuntimeError as error:
                 output.seek(0)
                 raise RuntimeError(f"{contender.name} {error}:\n{output.read().decode()[-2000:]}") from None
@@ -99,14 +137,16 @@ def _free_port() -> int:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process with SIGTERM, then kill whatever is left of its group."""
+    """End a process with SIGTERM, then kill whatever is left of its tree and its group."""
+    members = tree(process.pid) if process.poll() is None else []
     process.terminate()
     try:
         process.wait(SECONDS_TO_STOP)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+    for member in members:  # BentoML starts its workers in groups of their own
+        with suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
