@@ -48,6 +48,7 @@ class Metrics(Collector):
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._request_seconds: defaultdict[str, _Tally] = defaultdict(lambda: _Tally(SECONDS))
         self._target = "label"
+        self._outliers = 0
         self._classes: Sequence[str | int] = ()
         self._predictions: Counter[str | int] = Counter()
         self._batch_size = _Tally(BATCH_SIZES)
@@ -85,8 +86,13 @@ class Metrics(Collector):
         mean_pixels: Sequence[float],
         waits: Sequence[float],
         seconds: float,
+        outliers: int = 0,
     ) -> None:
-        """Count a batch: each image's class, confidence, mean pixel and wait, and the time to compute all."""
+        """Count a batch: each image's class, confidence, mean pixel and wait, and the time to compute all.
+
+        So many of its images are outliers.
+        """
+        self._outliers += outliers
         self._predictions.update(labels)
         self._confidence.add(confidences)
         self._mean_pixel.add(mean_pixels)
@@ -140,6 +146,8 @@ class Metrics(Collector):
             others = sum(self._predictions[label] for label in self._classes[MAX_LABELS:])
             predictions.add_metric(["other"], others)
         yield predictions
+        unlike = "Images unlike those that the model was trained on, if it can tell."
+        yield CounterMetricFamily("outliers", unlike, value=self._outliers)
         for name, help_, tally in (
             ("inference_batch_size", "Images in one forward pass.", self._batch_size),
             ("inference_duration_seconds", "Time to compute one batch.", self.batches),

@@ -36,14 +36,15 @@ from torch import Tensor
 from training import TrainingError
 from training.export import quiet_torchscript, to_archive, to_npz
 from training.files import write_bytes
+from training.outliers import energy, fit
 from training.package_module import check, gives_probabilities, prepare
 from training.package_options import (
     check_classes,
-    read_accuracy,
     read_classes,
     read_numbers,
     read_pictures,
     read_shape,
+    read_share,
 )
 from training.package_source import open_source
 
@@ -76,6 +77,8 @@ def package(options: argparse.Namespace) -> list[str]:
     Raises:
         TrainingError: the model, or what is said about it, can't be served; the message says why.
     """
+    if options.outlier_examples and not options.examples:
+        raise TrainingError("--outlier-examples needs --examples, pictures of the classes to tell them from")
     source = open_source(options.model)
     if options.preset == "imagenet" or source.preset:
         for key, value in IMAGENET.items():
@@ -103,13 +106,24 @@ def package(options: argparse.Namespace) -> list[str]:
         "pictures": pictures,
     }
     if options.accuracy is not None:
-        card["metrics"] = {"test_accuracy": read_accuracy(options.accuracy)}
+        card["metrics"] = {"test_accuracy": read_share(options.accuracy, "--accuracy")}
+    told = []
+    if options.outlier_examples:
+        if ends_in_softmax:
+            raise TrainingError("--outlier-examples needs logits; what the softmax at the end lost is lost")
+        inliers, outliers = (
+            _energies(module, folder, shape, pictures)
+            for folder in (options.examples, options.outlier_examples)
+        )
+        card["outlier"], sentence = fit(inliers, outliers, read_share(options.outlier_rate, "--outlier-rate"))
+        told = [sentence]
     golden = to_npz({"images": images, "labels": logits.argmax(axis=1).astype(np.int64), "logits": logits})
     out = Path(options.out or f"{card['name']}.pt")
     write_bytes(out, to_archive(module, card, golden))
     return [
         f"{source.kind}; {len(classes)} classes; input {'x'.join(map(str, shape))}; "
         f"{len(images)} golden cases {of}" + "; the softmax at its end is undone" * ends_in_softmax,
+        *told,
         f"{out}: {out.stat().st_size:,} bytes, {card['name']} {card['version']}",
         f"serve it:  MODEL_PATH={out} make serve",
         f"deploy it: {_deploy(out)}",
@@ -131,10 +145,24 @@ def _examples(folder: str, shape: Sequence[int], pictures: dict[str, Any]) -> tu
     if not folder:
         noise = np.random.default_rng(0).integers(0, 256, (NOISE_CASES, *sides), np.uint8)
         return noise, "of noise (give --examples FOLDER for real ones)"
-    files = sorted(each for each in Path(folder).iterdir() if each.suffix.lower() in PICTURES)[:MAX_EXAMPLES]
+    files = _pictures_in(folder)[:MAX_EXAMPLES]
+    return np.stack([_prepare(file, shape, pictures) for file in files]), f"of the pictures in {folder}"
+
+
+def _energies(
+    module: torch.jit.ScriptModule, folder: str, shape: Sequence[int], pictures: dict[str, Any]
+) -> NDArray[np.float64]:
+    """Return the energy of each picture in a folder, one after the other: there may be many."""
+    with torch.inference_mode():
+        images = (_prepare(file, shape, pictures) for file in _pictures_in(folder))
+        return np.concatenate([energy(module(_as_tensor(np.stack([image]))).numpy()) for image in images])
+
+
+def _pictures_in(folder: str) -> list[Path]:
+    files = sorted(each for each in Path(folder).iterdir() if each.suffix.lower() in PICTURES)
     if not files:
         raise TrainingError(f"{folder} has no pictures ({', '.join(PICTURES)})")
-    return np.stack([_prepare(file, shape, pictures) for file in files]), f"of the pictures in {folder}"
+    return files
 
 
 def _prepare(file: Path, shape: Sequence[int], pictures: dict[str, Any]) -> NDArray[np.uint8]:
@@ -184,6 +212,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pictures", default="", help="resize:256,crop:224[,bicubic] or letterbox (default)")
     parser.add_argument("--preset", choices=["imagenet"], help="input, mean, std, pictures as torchvision's")
     parser.add_argument("--examples", default="", metavar="FOLDER", help="pictures for the golden cases")
+    parser.add_argument(
+        "--outlier-examples", default="", metavar="FOLDER", help="pictures of none of the classes, to be told"
+    )
+    parser.add_argument(
+        "--outlier-rate",
+        default="0.005",
+        metavar="SHARE",
+        help="of --examples that may count as outliers",
+    )
     parser.add_argument("--accuracy", metavar="SHARE", help="of test images that it gets right, 0 to 1")
     parser.add_argument("--target", default="label", help="the answer's field for the class")
     parser.add_argument("--name", default="", help="the model's name; the file's, if not given")

@@ -98,11 +98,11 @@ def read_numbers(text: str, channels: int) -> list[float]:
     return numbers * (channels // len(numbers))
 
 
-def read_accuracy(text: str) -> float:
+def read_share(text: str, option: str) -> float:
     try:
-        accuracy = float(text)
+        share = float(text)
     except ValueError:
-        accuracy = -1.0
-    if not 0 <= accuracy <= 1:
-        raise TrainingError(f"--accuracy is {text!r}; expected a number from 0 to 1, such as 0.97")
-    return accuracy
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise TrainingError(f"{option} is {text!r}; expected a number from 0 to 1, such as 0.97")
+    return share

@@ -170,6 +170,7 @@ class Options(NamedTuple):
     preview: bool = False
     close: bool = False
     draft: bool = False
+    explain: bool = False
     top: int | None = None
 
 

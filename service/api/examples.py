@@ -38,7 +38,8 @@ def responses(card: Card) -> Json:
     others = (1 - 0.95) / (len(card.classes) - 1)
     probabilities = np.full(len(card.classes), others, np.float32)
     probabilities[place] = 0.95
-    prediction = Prediction(place, 0.95, probabilities, card)
+    energy = None if card.outlier_threshold is None else card.outlier_threshold - 5
+    prediction = Prediction(place, 0.95, probabilities, card, energy)
     one, many = respond(prediction), respond([prediction, prediction])
     return {
         "one": {"summary": "For one image", "value": orjson.loads(one.body)},

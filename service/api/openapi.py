@@ -125,6 +125,7 @@ def _predict(settings: Settings, card: Card) -> Json:
                 "Leave the prediction out of `predictions_total` and of the histograms of confidence and "
                 "pixels: it is of something unfinished, or asked for again.",
             ),
+            option("explain", "Send the score by which outliers are told, too, if the model has one."),
             option("close", "Close the connection, so that the next request may reach another replica."),
         ],
         "requestBody": {

@@ -62,7 +62,8 @@ class Predict:
             pixels = await read_pixels(service, content_type, body)
         answer = await submit(service, pixels, receive, draft=options.draft)
         with step("encode"):
-            response = respond(answer, pixels if options.preview else None, options.top)
+            preview = pixels if options.preview else None
+            response = respond(answer, preview, options.top, explain=options.explain)
         if options.close:
             response.raw_headers.append(CLOSE)
         await response(scope, receive, send)
@@ -189,21 +190,25 @@ def submit_many(
 
 
 def respond(
-    answer: Prediction | Sequence[Prediction], preview: Image | None = None, top: int | None = None
+    answer: Prediction | Sequence[Prediction],
+    preview: Image | None = None,
+    top: int | None = None,
+    *,
+    explain: bool = False,
 ) -> Response:
     """Return the response with a prediction, or with a list of them.
 
     ``preview`` has the images, flat or of shape (N, size), if the client asked to see them; ``top`` is of how
-    many of the likeliest classes it wants to know, if not of all.
+    many of the likeliest classes it wants to know, if not of all; ``explain`` is for the score of outliers.
     """
     if isinstance(answer, Prediction):
-        return JSONBytes(_encode(answer, preview, top))
+        return JSONBytes(_encode(answer, preview, top, explain))
     images = preview if preview is not None else [None] * len(answer)
-    encoded = (_encode(one, image, top) for one, image in zip(answer, images, strict=True))
+    encoded = (_encode(one, image, top, explain) for one, image in zip(answer, images, strict=True))
     return JSONBytes(b'{"predictions":[%s]}' % b",".join(encoded))
 
 
-def _encode(prediction: Prediction, image: Image | None, top: int | None) -> bytes:
+def _encode(prediction: Prediction, image: Image | None, top: int | None, explain: bool) -> bytes:
     card = prediction.model
     content: dict[str, Any] = {
         card.target: card.classes[prediction.place],
@@ -216,6 +221,10 @@ def _encode(prediction: Prediction, image: Image | None, top: int | None) -> byt
             {"label": label, "probability": probability}
             for label, probability in prediction.likeliest(top or FEW_CLASSES)
         ]
+    if prediction.energy is not None:
+        content["outlier"] = prediction.outlier
+        if explain:
+            content["outlier_score"] = prediction.energy
     content["model"] = card.encoded
     if image is not None:
         content["image"] = image

@@ -11,6 +11,16 @@ from service.inference.card import Card
 Json = dict[str, Any]
 
 MAX_LISTED = 100  # classes
+OUTLIER: Json = {
+    "outlier": {
+        "type": "boolean",
+        "description": "Whether the image is unlike those that the model was trained on.",
+    },
+    "outlier_score": {
+        "type": "number",
+        "description": "The free energy of its logits, if `explain` was asked for; outliers have more.",
+    },
+}
 
 
 def ref(name: str) -> Json:
@@ -25,6 +35,7 @@ def schemas(card: Card, max_images: int) -> Json:
     for side in reversed(card.shape.sides):
         nested = _list(nested, side)
     order = "by rows" if card.shape.channels == 1 else "by row, column and channel"
+    tells_outliers = ["outlier"] if card.outlier_threshold is not None else []
     whole = {"description": "What the model saw, if `preview` was asked for."}
     return {
         "Image": {
@@ -39,7 +50,7 @@ def schemas(card: Card, max_images: int) -> Json:
         "PredictRequest": {"anyOf": [ref("OneImage"), ref("ManyImages")]},
         "Prediction": {
             "type": "object",
-            "required": [card.target, "confidence", "model"],
+            "required": [card.target, "confidence", *tells_outliers, "model"],
             "properties": {
                 card.target: _label(card),
                 "confidence": {**pixel, "description": "The probability of this class."},
@@ -48,6 +59,7 @@ def schemas(card: Card, max_images: int) -> Json:
                     "description": "One for each class; their sum is 1.",
                 },
                 "top": _array(ref("ClassProbability")),
+                **(OUTLIER if tells_outliers else {}),
                 "model": ref("Model"),
                 "image": {**_list(pixel, card.shape.size), **whole},
             },
@@ -92,7 +104,7 @@ def _open_inference(known: Tensors, max_images: int) -> Json:
         "parameters": parameters,
     }
     wanted = {"name": _one_of(known.outputs), "parameters": parameters}
-    given = _object(tensor, data=_array({"type": ["number", "string"]}), parameters=parameters)
+    given = _object(tensor, data=_array({"type": ["number", "string", "boolean"]}), parameters=parameters)
     request = {
         "id": text,
         "parameters": parameters,

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 from starlette.types import Scope
 
 from service.api.auth import ApiKeys
 from service.api.body import LARGE_BYTES, LargeBodies, max_body_bytes
 from service.api.request_context import RequestTracker
 from service.api.tensors import Tensors
-from service.errors import ModelUnavailable
+from service.errors import BlankPicture, ModelUnavailable
 from service.inference.batcher import Batcher
 from service.inference.card import Card
 from service.inputs.decoding import DecodingThread
@@ -80,9 +81,17 @@ class Service:
         return pixels if pixels is not None else await self.decode(self.numbers.read_exactly, body)
 
     def read_picture(self, data: bytes) -> Image:
-        """Return the flat image in a picture file; see ``service.inputs.pictures``."""
+        """Return the flat image in a picture file; see ``service.inputs.pictures``.
+
+        One with nothing on it is an image of nothing, for a model that tells what is no member of any class.
+        """
         card = self.card
-        return read_picture(data, self.settings.max_picture_pixels, card.shape, card.pictures)
+        try:
+            return read_picture(data, self.settings.max_picture_pixels, card.shape, card.pictures)
+        except BlankPicture:
+            if card.outlier_threshold is None:
+                raise
+            return np.zeros(card.shape.size, np.float32)
 
     def authorize(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Return if a request with these headers may predict.

@@ -4,8 +4,8 @@ Triton calls the second form its binary data extension; the header Inference-Hea
 the JSON ends and little-endian data begins:
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 
-The model takes one input, ``image``, and gives its class, called after the card's ``target``, ``confidence``
-and ``probabilities``: what ``POST /predict`` answers, as tensors.
+The model takes one input, ``image``, and gives its class, called after the card's ``target``, ``confidence``,
+``probabilities`` and ``outlier``, if its card has a threshold: what ``POST /predict`` answers, as tensors.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DATATYPES: dict[str, np.dtype[Any]] = {
     "UINT8": np.dtype("u1"),
 }
 
-Tensor = NDArray[np.int64] | NDArray[np.float32] | NDArray[np.object_]
+Tensor = NDArray[np.int64] | NDArray[np.float32] | NDArray[np.bool_] | NDArray[np.object_]
 
 
 class Output(NamedTuple):
@@ -80,6 +80,11 @@ class Tensors:
                 lambda predictions: np.stack([prediction.probabilities for prediction in predictions]),
             ),
         }
+        if card.outlier_threshold is not None:
+            self.outputs["outlier"] = Output(
+                {"name": "outlier", "datatype": "BOOL", "shape": [-1]},
+                lambda predictions: np.array([prediction.outlier for prediction in predictions], np.bool_),
+            )
 
     def read_request(self, body: bytes, header_length: str | None) -> InferenceRequest:
         """Return what a request asks, given its body and its ``Inference-Header-Content-Length``.

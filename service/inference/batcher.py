@@ -262,6 +262,7 @@ class Batcher:
                 mean_pixels=[mean_pixels[place] for place, _ in answers],
                 waits=[batch.started - request.arrived for request in batch.requests],
                 seconds=seconds,
+                outliers=sum(bool(answer.outlier) for _, answer in answers),
             )
         finally:  # whatever becomes of the metrics, the queue goes on
             self._schedule_start()

@@ -7,6 +7,7 @@ says none of that, stands for a classifier of handwritten mnist.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,7 +23,7 @@ FORMATS = (1, 2)
 MAX_NAME_LENGTH = 100
 MAX_SIDE = 4096
 MAX_CLASSES = 100_000
-RESERVED = ("confidence", "probabilities", "model", "top", "image")
+RESERVED = ("confidence", "probabilities", "model", "top", "image", "outlier", "outlier_score")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Card:
     classes: tuple[str | int, ...] = mnist.CLASSES
     target: str = mnist.TARGET  # the answer's field for the class
     pictures: Preprocessing = Preprocessing()
+    outlier_threshold: float | None = None  # an input of more energy is an outlier; None: none is known
 
     def renamed(self, name: str) -> Card:
         """Return this card under another name.
@@ -75,7 +77,8 @@ class Card:
     @property
     def takes(self) -> tuple[Any, ...]:
         """What clients have to know; a model that differs in it can't take another one's place."""
-        return (self.shape, self.classes, self.target, self.pictures)
+        tells_outliers = self.outlier_threshold is not None
+        return (self.shape, self.classes, self.target, self.pictures, tells_outliers)
 
 
 def read_card(text: bytes) -> Card:
@@ -96,8 +99,9 @@ def read_card(text: bytes) -> Card:
     for key in ("name", "version"):
         # Both go into every answer and into log lines, and become labels of a metric.
         _check_text(details.get(key), key)
+    threshold = _outlier_threshold(details.get("outlier"))
     if format_ == 1:
-        return Card(details["name"], details["version"], details)
+        return Card(details["name"], details["version"], details, outlier_threshold=threshold)
     shape = _shape(details.get("input"))
     target = details.get("target", "label")
     _check_text(target, "target")
@@ -110,7 +114,7 @@ def read_card(text: bytes) -> Card:
     if pictures.method == MNIST and shape != mnist.SHAPE:
         raise InvalidModel(f"has a {CARD} whose pictures become {mnist.SHAPE}, but its input is {shape}")
     classes = _classes(details.get("classes"))
-    return Card(details["name"], details["version"], details, shape, classes, target, pictures)
+    return Card(details["name"], details["version"], details, shape, classes, target, pictures, threshold)
 
 
 def _check_text(value: Any, key: str) -> None:
@@ -120,6 +124,18 @@ def _check_text(value: Any, key: str) -> None:
         )
     if not value.isprintable():
         raise InvalidModel(f"has a {CARD} whose {key} has a character that can't be printed: {value!a}")
+
+
+def _outlier_threshold(value: Any) -> float | None:
+    if value is None:
+        return None
+    try:
+        threshold: Any = value["threshold"] if value["score"] == "energy" else None
+        if type(threshold) in (int, float) and math.isfinite(threshold):
+            return float(threshold)
+    except (KeyError, TypeError, OverflowError):
+        pass
+    raise InvalidModel(f'has a {CARD} whose outlier is not such as {{"score": "energy", "threshold": -4.5}}')
 
 
 def _shape(value: Any) -> Shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,17 +13,27 @@ from service.inference.card import Card
 
 
 class Prediction(NamedTuple):
-    """One image's answer: the place of the likeliest class, its probability, and all of them, shape (C,)."""
+    """One image's answer: the place of the likeliest class, its probability, and all of them, shape (C,).
+
+    ``energy`` is there if the model's card has a threshold for it.
+    """
 
     place: int
     confidence: float
     probabilities: NDArray[np.float32]
     model: Card
+    energy: float | None = None
 
     @property
     def label(self) -> str | int:
         """The name or number of the class."""
         return self.model.classes[self.place]
+
+    @property
+    def outlier(self) -> bool | None:
+        """Whether the image is unlike those that the model was trained on; None if that is not known."""
+        threshold = self.model.outlier_threshold
+        return None if self.energy is None or threshold is None else self.energy > threshold
 
     def likeliest(self, count: int) -> list[tuple[str | int, float]]:
         """Return the likeliest classes and their probabilities, the likeliest first."""
@@ -35,7 +46,19 @@ def predictions(logits: NDArray[np.float32], card: Card) -> list[Prediction]:
     probabilities = softmax(logits)
     places: list[int] = probabilities.argmax(axis=1).tolist()
     confidences: list[float] = np.maximum.reduce(probabilities, axis=1).tolist()
-    return list(map(Prediction, places, confidences, probabilities, itertools.repeat(card)))
+    scores: Iterable[float | None] = itertools.repeat(None)
+    if card.outlier_threshold is not None:
+        scores = energy(logits).tolist()
+    return list(map(Prediction, places, confidences, probabilities, itertools.repeat(card), scores))
+
+
+def energy(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the free energy of logits, shape (N, C), at temperature 1: the higher, the less like a class.
+
+    W. Liu, X. Wang, J. Owens, Y. Li, "Energy-based Out-of-distribution Detection", NeurIPS 2020.
+    """
+    found: NDArray[np.float32] = -np.logaddexp.reduce(logits, axis=1)
+    return found
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

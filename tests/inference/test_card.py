@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -60,6 +61,15 @@ def test_a_card_of_format_1_is_a_classifier_of_digits():
         ({"classes": [1, 2**64]}, "with a class of more than 64 bits"),
         ({"target": "confidence"}, "target is 'confidence', which is another field of the answer"),
         ({"target": 1}, "without a target"),
+        ({"target": "outlier"}, "target is 'outlier', which is another field of the answer"),
+        *(
+            ({"outlier": outlier}, "whose outlier is not such as")
+            for outlier in (
+                *(-4.5, [], {}, {"score": "energy"}, {"threshold": -4.5}),
+                {"score": "margin", "threshold": -4.5},
+                *({"score": "energy", "threshold": each} for each in ("-4.5", True, None, math.nan, 10**400)),
+            )
+        ),
         ({"pictures": ...}, "pictures is no object such as"),
         (
             {"pictures": {"method": "crop"}},

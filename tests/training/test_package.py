@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from service.inference.model import load_model
-from service.inference.prediction import softmax
+from service.inference.prediction import predictions, softmax
 from tests.support.classifiers import CLASSIFIERS
 from tests.support.weights import npz, refusal
 from training.package import main
@@ -69,6 +69,53 @@ def test_the_accuracy_that_is_said_is_what_a_floor_asks_for(tmp_path, scripted):
     assert refusal(out, min_accuracy=0.98) == (
         "has a test accuracy of 0.97; at least 0.98 is asked for (MODEL_MIN_ACCURACY)"
     )
+
+
+class Brightness(torch.nn.Module):
+    """The brighter an image, the larger its logits; a second output turns them into probabilities."""
+
+    def __init__(self, *, softmax: bool) -> None:
+        super().__init__()
+        self.softmax = softmax
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        light = images.mean(dim=[1, 2, 3])
+        logits = torch.stack([9 * light, light], dim=1)
+        return logits.softmax(1) if self.softmax else logits
+
+
+@pytest.fixture
+def levels(tmp_path):
+    """Bright pictures and dark ones, in a folder each."""
+    for folder, greys in (("bright", range(100, 250, 10)), ("dark", (*range(0, 60, 20), 150))):
+        (tmp_path / folder).mkdir()
+        for grey in greys:
+            Image.new("L", (8, 8), grey).save(tmp_path / folder / f"{grey}.png")
+    return ["--examples", str(tmp_path / "bright"), "--outlier-examples", str(tmp_path / "dark")]
+
+
+def test_outliers_are_told_by_the_energy_of_the_examples(tmp_path, levels, capsys):
+    path, out = tmp_path / "light.pt", tmp_path / "out.pt"
+    torch.jit.script(Brightness(softmax=False).eval()).save(path)
+    arguments = [str(path), "--input", "1x8x8", "--classes", "light,dark", "--out", str(out), *levels]
+
+    assert main([*arguments, "--outlier-rate", "0.1"]) == 0
+
+    said = capsys.readouterr().out
+    assert "are 3 of 4 pictures of none of the classes, and 1 of 15 of the classes; AUROC 0.908" in said
+    model = load_model(out, batch_sizes=(2,))
+    with torch.inference_mode():
+        logits = model.logits(np.repeat([[0.39], [0.44]], 64, axis=1).astype(np.float32))
+    assert [each.outlier for each in predictions(logits, model.card)] == [True, False]
+
+
+def test_outliers_can_not_be_told_from_probabilities(tmp_path, levels, capsys):
+    path = tmp_path / "light.pt"
+    torch.jit.script(Brightness(softmax=True).eval()).save(path)
+
+    assert main([str(path), "--input", "1x8x8", "--classes", "light,dark", *levels]) == 1
+
+    assert "--outlier-examples needs logits" in capsys.readouterr().err
 
 
 def test_golden_cases_are_made_of_example_pictures(tmp_path, scripted, capsys):
@@ -271,6 +318,12 @@ def test_a_file_that_is_no_torchscript_is_called_what_it_is(tmp_path, save, reas
         (["--accuracy", "97"], "--accuracy is '97'; expected a number from 0 to 1, such as 0.97"),
         (["--accuracy", "97%"], "--accuracy is '97%'"),
         (["--accuracy", "nan"], "--accuracy is 'nan'"),
+        (["--outlier-examples", "."], "--outlier-examples needs --examples"),
+        (["--examples", "photos", "--outlier-examples", "."], "has no pictures"),
+        (
+            ["--examples", "photos", "--outlier-examples", "photos", "--outlier-rate", "2"],
+            "--outlier-rate is '2'; expected a number from 0 to 1",
+        ),
         (["--classes", "one.txt"], "there is one class, 'only'; a classifier has two at least"),
         (["--classes", "gap.json"], "the names of the classes lack the index '0'"),
         (["--classes", "bad.json"], "the names of the classes are no JSON"),
@@ -281,6 +334,8 @@ def test_options_that_can_not_be_are_told(tmp_path, scripted, arguments, reason,
     (tmp_path / "one.txt").write_text("only\n")
     (tmp_path / "gap.json").write_text('{"1": "cat", "2": "dog"}')
     (tmp_path / "bad.json").write_text("{")
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "photos" / "black.png")
 
     assert main([str(scripted), *SAY, *arguments, "--out", str(tmp_path / "out.pt")]) == 1
     assert reason in capsys.readouterr().err
