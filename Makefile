@@ -5,9 +5,12 @@ DATA ?=
 OUT ?= runs/latest
 
 venv := .venv/bin
-# Those that hold the figures of the README's promises.
+# Those that hold the figures of docs/promises.md.
 soak_tests := $(addprefix tests/server/test_,rolling_update.py overload.py admission.py timeouts.py soak.py) tests/inference/test_model_faults.py
-install := $(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Where there is no GPU, with the small builds of PyTorch: their version, 2.14.1+cpu, fits the constraint ==2.14.1.
+install = index=$$(tools/torch_index.sh $(venv)/python) \
+	&& $(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		$${index:+--extra-index-url "$$index"}
 
 # `tools` is a folder, too.
 .PHONY: serve test test-fast tools train lint image image-training manifests sbom bench soak package e2e help clean
@@ -26,7 +29,7 @@ test-fast: .venv/.dev  ## Run the tests that need no browser and no minute of lo
 tools:  ## Install the programs that the tests drive (apt-get): chromium, faketime, haproxy, node, npm, wrk
 	tools/install.sh
 
-soak: .venv/.dev  ## Measure the README's promises: 20 restarts, overload, slow clients, ten minutes of mixed traffic
+soak: .venv/.dev  ## Measure what docs/promises.md says: 20 restarts, overload, slow clients, ten minutes of mixed traffic
 	tools/install.sh --check
 	SOAK=1 $(venv)/python -m pytest -s $(soak_tests)
 
