@@ -1,4 +1,4 @@
-"""Install the chart on a cluster, check what its README promises, step by step, and remove everything.
+"""Install the chart on a cluster, check what docs/kubernetes.md promises step by step, and remove everything.
 
     python -m tools.e2e --image rust-ml-api:0.1.0
 

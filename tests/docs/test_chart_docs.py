@@ -36,8 +36,10 @@ def test_every_value_in_the_readmes_commands_exists():
     assert set(re.findall(r"--set ([A-Za-z.]+)=", prose)) <= paths
 
 
-@pytest.mark.parametrize("file", ["README.md", "charts/rust-ml-api/README.md"])
-def test_the_chart_takes_what_the_commands_of_a_readme_set(file):
+@pytest.mark.parametrize(
+    "file", ["docs/kubernetes.md", "docs/your-own-model.md", "charts/rust-ml-api/README.md"]
+)
+def test_the_chart_takes_what_the_commands_of_a_document_set(file):
     text = (helm.CHART.parents[1] / file).read_text().split(chart_docs.START)[0]
     # A command may go on after a backslash; a value in quotes is filled in by the shell.
     commands = re.findall(r"(?m)^(?:\$ )?helm upgrade .*$", text.replace("\\\n", " "))
@@ -71,3 +73,6 @@ def test_notes_name_the_commands_for_the_chosen_service():
     for values in ({}, {"service": {"type": "ClusterIP"}}):
         assert "port-forward service/rust-ml-api-service 8080:80" in notes(values)
         assert "helm test rust-ml-api --namespace vision" in notes(values)
+        assert "The page is at http://localhost:8080/" in notes(values)
+        assert "curl --form image=@PICTURE.png http://localhost:8080/predict\n" in notes(values)
+    assert '/predict --header "X-API-Key: KEY"\n' in notes({"apiKeys": {"existingSecret": "keys"}})

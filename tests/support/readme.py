@@ -1,4 +1,12 @@
-"""The commands of a document, run as they stand."""
+"""The code blocks of a document, and its commands run as they stand.
+
+The word after a block's language says what runs it:
+
+- none: ``tests/docs/test_guides.py`` runs it as it stands, against one server with the default settings
+- ``guide``: a test of this document there, with the files that it needs
+- ``install``: it installs or takes minutes; ``make`` is asked what it would do
+- ``docker``, ``cluster``: it needs Docker or a Kubernetes cluster, so nothing runs it here
+"""
 
 from __future__ import annotations
 
@@ -8,16 +16,46 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.support.paths import ROOT
 from tests.support.server import Server
 
+TAGS = {"", "guide", "install", "docker", "cluster"}
 
-def commands(document: Path) -> list[str]:
-    """What stands after a `$` in the code blocks, in order; lines that end in a backslash go on."""
-    blocks = re.findall(r"^```console\n(.*?)^```", document.read_text(), flags=re.MULTILINE | re.DOTALL)
-    text = "".join(blocks).replace("\\\n", " ")
-    return [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+
+class Block(NamedTuple):
+    """A code block: its language, the word after it, and its text."""
+
+    language: str
+    tag: str
+    text: str
+
+    def commands(self) -> list[str]:
+        """What stands after a `$`, in order; lines that end in a backslash go on."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+
+
+def blocks(document: Path) -> list[Block]:
+    """Every code block of a document, in order."""
+    found = re.findall(r"^```(\w*) *([^\n]*)\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
+    return [Block(*block) for block in found]
+
+
+def commands(document: Path, tag: str = "") -> list[str]:
+    """The commands of a document in the blocks with this tag, in order."""
+    return [
+        command
+        for block in blocks(document)
+        if block.language == "console" and block.tag == tag
+        for command in block.commands()
+    ]
+
+
+def at(server: Server, text: str) -> str:
+    """A text in which the server takes the place of the one on localhost."""
+    return re.sub(r"(https?://)?localhost:\d+", server.url, text)
 
 
 def run(command: str, folder: Path, server: Server | None = None) -> str:
@@ -29,9 +67,11 @@ def run(command: str, folder: Path, server: Server | None = None) -> str:
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
     if server is not None:
-        command = re.sub(r"(https?://)?localhost:\d+", server.url, command)
+        command = at(server, command)
     words = shlex.split(command)
     program = Path(sys.executable).with_name(words[0])
+    if words[0] == "curl":
+        words.insert(1, "--fail-with-body")  # else its exit status does not say that the answer is an error
     done = subprocess.run(
         [program if program.exists() else words[0], *words[1:]],
         cwd=folder,

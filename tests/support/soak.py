@@ -1,4 +1,4 @@
-"""How long the load tests run, and whether they hold the figures of the README's promises.
+"""How long the load tests run, and whether they hold the figures of docs/promises.md.
 
 `make soak` sets SOAK=1. An ordinary run is short, beside whatever else the machine does: it asserts what is
 answered, and prints how fast.
