@@ -43,9 +43,10 @@ lint: .venv/.dev  ## Check style, types, the chart and security
 	$(venv)/python -m tools.helm lint charts/rust-ml-api --strict
 
 .PHONY: docs  # a folder, too
-docs: .venv/.dev  ## Write the tables that are generated: settings, chart values
+docs: .venv/.dev  ## Write the tables that are generated (settings, chart values), and the site: build/site
 	$(venv)/python -m tools.settings_docs
 	$(venv)/python -m tools.helm docs
+	$(venv)/python -m tools.site
 
 train: .venv/.dev  ## Train new weights: make train [DATA=folder] [OUT=folder]
 	$(venv)/python -m training $(if $(DATA),--data $(DATA)) --out $(OUT)
@@ -91,7 +92,7 @@ clean:  ## Remove everything that make created
 	touch $@
 
 .venv/.dev: .venv/bin/python setup.cfg constraints.txt
-	$(install) --editable '.[otel,training,test,lint]'
+	$(install) --editable '.[otel,training,test,lint,docs]'
 	touch $@ .venv/.serve
 
 .venv/.sbom: .venv/bin/python setup.cfg constraints.txt
