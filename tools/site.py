@@ -2,8 +2,9 @@
 
     python -m tools.site
 
-MkDocs takes one folder. These documents lie where they are read on their own (the chart's README with the chart), so
-they are laid out in build/documents as they lie here, with the files that they link to, and every link stays as it is.
+MkDocs takes one folder. These documents lie where they are read on their own, as the chart's README with the
+chart. So they are laid out in build/documents as they lie here, with the files that they link to, and every
+link stays as it is.
 A link or an anchor that leads nowhere ends the build with an error.
 """
 

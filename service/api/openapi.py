@@ -79,10 +79,10 @@ def describe(settings: Settings, card: Card) -> Json:
         ],
         "paths": {
             "/predict": {"post": _predict(settings, card) | {"security": security}},
-            "/healthz": {"get": get("healthz", "operations", "Is the service healthy?", TEXT, *NOT_READY)},
-            "/metrics": {"get": get("metrics", "operations", "Figures for Prometheus.", TEXT)},
+            "/healthz": {"get": get("healthz", "operations", "Health check", TEXT, *NOT_READY)},
+            "/metrics": {"get": get("metrics", "operations", "Prometheus metrics", TEXT)},
             "/openapi.json": {
-                "get": get("openapi", "operations", "This document.", json_content({"type": "object"}))
+                "get": get("openapi", "operations", "OpenAPI description", json_content({"type": "object"}))
             },
             **openapi_protocols.open_inference(card, security),
             **openapi_protocols.torchserve(card, security),
@@ -104,7 +104,7 @@ def _predict(settings: Settings, card: Card) -> Json:
     return {
         "operationId": "predict",
         "tags": ["predictions"],
-        "summary": f"What {card.target} is this?",
+        "summary": f"Predict the {card.target}",
         "description": (
             f"Send pixels as JSON or as bytes ({size} uint8 in 0..255, or {size} little-endian float32 in "
             f"0..1), up to {settings.max_images_per_request} images at once, or one picture. "

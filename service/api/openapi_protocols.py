@@ -32,16 +32,16 @@ Json = dict[str, Any]
 def open_inference(card: Card, security: list[Json]) -> Json:
     """Describe the protocol's paths; the name of the model is the only one that there is."""
     paths: Json = {
-        "/v2": {"get": get("server", OPEN_INFERENCE, "Who serves?", json_of("ServerMetadata"))},
-        "/v2/health/live": {"get": get("live", OPEN_INFERENCE, "Does it live?", json_of("Live"))},
+        "/v2": {"get": get("server", OPEN_INFERENCE, "Server metadata", json_of("ServerMetadata"))},
+        "/v2/health/live": {"get": get("live", OPEN_INFERENCE, "Server liveness", json_of("Live"))},
         "/v2/health/ready": {
-            "get": get("ready", OPEN_INFERENCE, "Does it predict?", json_of("Ready"), *NOT_READY)
+            "get": get("ready", OPEN_INFERENCE, "Server readiness", json_of("Ready"), *NOT_READY)
         },
     }
     paths["/v2/models/stats"] = {
-        "get": get("stats", OPEN_INFERENCE, "How much has been computed?", json_of("ModelStats"))
+        "get": get("stats", OPEN_INFERENCE, "Statistics of the model", json_of("ModelStats"))
     }
-    index = get("repositoryIndex", OPEN_INFERENCE, "Which models are there?", json_of("RepositoryIndex"))
+    index = get("repositoryIndex", OPEN_INFERENCE, "List the models", json_of("RepositoryIndex"))
     index["requestBody"] = {"content": json_of("RepositoryIndexRequest")}
     index["responses"] |= problems(*READING) | errors_of(
         OPEN_INFERENCE, errors.InvalidBody, errors.BodyTooLarge
@@ -52,7 +52,7 @@ def open_inference(card: Card, security: list[Json]) -> Json:
         ("", "/v2/models/{name}", [name]),
         ("Version", "/v2/models/{name}/versions/{version}", [name, version]),
     ):
-        takes, predicts = "What does the model take and give?", "Does this model predict?"
+        takes, predicts = "Model metadata", "Model readiness"
         metadata = get(f"model{suffix}", OPEN_INFERENCE, takes, json_of("ModelMetadata"), *UNKNOWN)
         ready = get(
             f"modelReady{suffix}",
@@ -65,7 +65,7 @@ def open_inference(card: Card, security: list[Json]) -> Json:
         infer = {
             "operationId": f"infer{suffix}",
             "tags": [OPEN_INFERENCE],
-            "summary": "What are these?",
+            "summary": "Infer",
             "security": security,
             "parameters": [
                 {
@@ -98,14 +98,14 @@ def open_inference(card: Card, security: list[Json]) -> Json:
         config = get(
             f"modelConfig{suffix}",
             OPEN_INFERENCE,
-            "How is it configured?",
+            "Model configuration",
             json_of("ModelConfig"),
             *UNKNOWN,
         )
         stats = get(
             f"modelStats{suffix}",
             OPEN_INFERENCE,
-            "How much has it computed?",
+            "Model statistics",
             json_of("ModelStats"),
             *UNKNOWN,
         )
@@ -120,20 +120,20 @@ def open_inference(card: Card, security: list[Json]) -> Json:
 def torchserve(card: Card, security: list[Json]) -> Json:
     """Describe the paths that clients of TorchServe know."""
     name, version = in_path("name") | {"example": card.name}, in_path("version")
-    ping = get("ping", TORCHSERVE, "Is the service healthy?", json_of("Ping"), *NOT_READY)
+    ping = get("ping", TORCHSERVE, "Health check", json_of("Ping"), *NOT_READY)
     ping["responses"]["503"]["content"] = json_of("Ping")
-    listed = get("torchserveModels", TORCHSERVE, "Which models are there?", json_of("ServedModels"))
+    listed = get("torchserveModels", TORCHSERVE, "List the models", json_of("ServedModels"))
     paths: Json = {"/ping": {"get": ping}, "/models": {"get": listed}}
     for suffix, path, parameters, unknown in (
         ("", "/{name}", [name], UNKNOWN),
         ("Version", "/{name}/{version}", [name, version], (*UNKNOWN, errors.UnknownVersion)),
     ):
         described = json_of("ServedModelDetails")
-        about = get(f"torchserveModel{suffix}", TORCHSERVE, "How is it served?", described, *unknown)
+        about = get(f"torchserveModel{suffix}", TORCHSERVE, "Describe the model", described, *unknown)
         predictions = {
             "operationId": f"torchservePredictions{suffix}",
             "tags": [TORCHSERVE],
-            "summary": f"What {card.target} is this?",
+            "summary": f"Predict the {card.target}",
             "description": "Send a picture, as it is, as the file of a form, or in base64; the bytes decide, "
             "not the content type.",
             "security": security,

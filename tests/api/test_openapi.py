@@ -145,3 +145,13 @@ def test_schemathesis_finds_no_disagreement(live_server, tmp_path):
     assert found.returncode == 0, found.stdout[-20_000:] + found.stderr
     assert "27 selected / 27 total" in found.stdout
     assert all(line["level"] != "ERROR" for line in live_server.lines())
+
+
+def test_summaries_are_titles():
+    for path, methods in DOCUMENT["paths"].items():
+        for method in ("get", "post", "put"):
+            if method in methods:
+                summary = methods[method]["summary"]
+                assert summary[0].isupper(), path
+                assert summary[-1] not in ".?!", path
+                assert len(summary) <= 30, path
