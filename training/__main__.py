@@ -31,24 +31,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from training import TrainingError, distributed, plots
-from training.card import as_markdown, model_card
-from training.data import Dataset, Digits, load_mnist, split
+from training import TrainingError, distributed
+from training.data import Dataset, load_mnist, split
 from training.distillation import Distillation
-from training.evaluate import Result, evaluate, forward_microseconds, over_seeds
-from training.export import FILE_NAME, golden_cases, write_weights
-from training.files import as_json, make_folder, write_bytes
+from training.evaluate import Result, evaluate, evaluate_corruptions, forward_microseconds
+from training.export import FILE_NAME
+from training.files import make_folder
 from training.options import parse
 from training.recipe import Recipe
+from training.results import RunFacts, write_pictures, write_results
 
 
 def main() -> None:
@@ -82,7 +80,13 @@ def run(options: argparse.Namespace) -> None:
         seconds = time.perf_counter() - started
         if distributed.rank() == 0:
             results = evaluate(students, validation, data.test, options.temperature)
-            write_results(options, results, data, train, device, seconds)
+            facts = facts_of(options, data, len(train), device, seconds, results[0])
+            write_results(options.out, results, facts, data.test)
+            write_pictures(options.out, results[0], data.test)
+            print(f"wrote {options.out / FILE_NAME}", flush=True)
+            if options.corruptions:
+                results = evaluate_corruptions(results, validation, data.test)
+                write_results(options.out, results, facts, data.test)
 
 
 def read_data(options: argparse.Namespace) -> Dataset:
@@ -98,57 +102,29 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     return Recipe(**{name: value for name, value in vars(options).items() if name in names})
 
 
-def write_results(
+def facts_of(
     options: argparse.Namespace,
-    results: Sequence[Result],
     data: Dataset,
-    train: Digits,
+    train_images: int,
     device: torch.device,
     train_seconds: float,
-) -> None:
-    """Write the run folder: about the first student, whatever the others are worth, and what they scored."""
-    first = results[0]
-    module, history, metrics = first.module, first.student.history, first.metrics
-    training = dataclasses.asdict(first.student.recipe)
-    training |= {"temperature": first.temperature, "validation_images": options.validation}
+    result: Result,
+) -> RunFacts:
+    """What the run folder says of the run as a whole."""
     dataset = {
         "name": "custom" if options.any_data else "MNIST",
         "sha256": data.sha256,
-        "train_images": len(train),
+        "train_images": train_images,
         "test_images": len(data.test),
     }
-    card = model_card(first.student.model, training=training, dataset=dataset, metrics=metrics)
-    report = {
-        **metrics,
-        **over_seeds(results),
-        "version": card["version"],
-        "parameters": card["parameters"],
-        "corruptions": first.test.corruptions,
-        "forward_microseconds_per_image": forward_microseconds(module),
-        "epochs": [dataclasses.asdict(epoch) for epoch in history],
-        "training": training,
-        "dataset": dataset,
-        "device": str(device),
-        "processes": distributed.world_size(),
-        "train_seconds": round(train_seconds, 1),
-    }
-
-    write_weights(module, card, golden_cases(module, data.test), options.out / FILE_NAME)
-    for name, content in {
-        "model.json": as_json(card).encode(),
-        "metrics.json": as_json(report).encode(),
-        "MODEL_CARD.md": as_markdown(card, report).encode(),
-        "learning_curves.png": plots.learning_curves(history),
-        "confusion_matrix.png": plots.confusion_matrix(first.test.logits, data.test.labels),
-        "reliability_diagram.png": plots.reliability_diagram(first.test.logits, data.test.labels),
-        "worst_mistakes.png": plots.worst_mistakes(first.test.logits, data.test),
-    }.items():
-        write_bytes(options.out / name, content)
-    print(json.dumps({name: round(value, 5) for name, value in metrics.items()}, indent=2))
-    if len(results) > 1:
-        mean, sd = report["students_mean"], report["students_sd"]
-        print(f"test accuracy over {len(results)} seeds: {mean:.3%} ± {sd:.3%}")
-    print(f"wrote {options.out / FILE_NAME}")
+    return RunFacts(
+        dataset=dataset,
+        validation_images=options.validation,
+        device=str(device),
+        processes=distributed.world_size(),
+        train_seconds=train_seconds,
+        forward_microseconds=forward_microseconds(result.module),
+    )
 
 
 def print_once(line: str) -> None:

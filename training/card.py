@@ -41,8 +41,7 @@ Reads one handwritten digit. Made on {created} with PyTorch {torch}.
 | | |
 | --- | --- |
 | accuracy on {test_images:,} test images | {test_accuracy:.2%} |
-| mean accuracy on corrupted test images | {test_corruption_accuracy:.2%} |
-| expected calibration error | {test_ece:.2%} |
+{corruption_accuracy}| expected calibration error | {test_ece:.2%} |
 {seeds}| parameters | {parameters:,} |
 | time per image, one thread, batch 1 / 8 / 32 | {speed} µs |
 
@@ -64,32 +63,46 @@ at the end.
 
 ## Corrupted images
 
-Accuracy by kind at three strengths, worst kind first.
-
-| kind | weak | medium | strong | mean |
-| --- | --- | --- | --- | --- |
-{kinds}
+{corruptions}
 """  # noqa: E501 - the lines of the page, not of the program
 
 
 def as_markdown(card: dict[str, Any], report: dict[str, Any]) -> str:
     """One page for people, from the content of `model.json` and of `metrics.json`."""
-    rows = []
-    for kind, accuracies in sorted(report["corruptions"].items(), key=lambda item: statistics.fmean(item[1])):
-        cells = [kind, *(f"{accuracy:.2%}" for accuracy in [*accuracies, statistics.fmean(accuracies)])]
-        rows.append(f"| {' | '.join(cells)} |")
     speed = report["forward_microseconds_per_image"]
     return PAGE.format(
         **{name: card[name] for name in ("name", "version", "created", "torch", "parameters")},
-        **{name: card["metrics"][name] for name in ("test_accuracy", "test_corruption_accuracy", "test_ece")},
+        **{name: card["metrics"][name] for name in ("test_accuracy", "test_ece")},
         **{name: card["training"][name] for name in ("epochs", "seed", "teachers")},
         **{name: card["dataset"][name] for name in ("train_images", "test_images")},
         dataset=card["dataset"]["name"],
         sha256=card["dataset"]["sha256"][:12],
         seeds=_seeds(report),
         speed=" / ".join(str(speed[size]) for size in ("1", "8", "32")),
-        kinds="\n".join(rows),
+        corruption_accuracy=_corruption_accuracy(card["metrics"]),
+        corruptions=_corruptions(report["corruptions"]),
     )
+
+
+def _corruption_accuracy(metrics: dict[str, float]) -> str:
+    """A row, if it has been measured."""
+    mean = metrics.get("test_corruption_accuracy")
+    return "" if mean is None else f"| mean accuracy on corrupted test images | {mean:.2%} |\n"
+
+
+def _corruptions(accuracies: dict[str, list[float]]) -> str:
+    """A table of the kinds, if they have been measured."""
+    if not accuracies:
+        return "Not measured: `python -m training --resume` without `--no-corruptions` does that."
+    rows = [
+        "Accuracy by kind at three strengths, worst kind first.\n",
+        "| kind | weak | medium | strong | mean |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for kind, measured in sorted(accuracies.items(), key=lambda item: statistics.fmean(item[1])):
+        cells = [kind, *(f"{accuracy:.2%}" for accuracy in [*measured, statistics.fmean(measured)])]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def _seeds(report: dict[str, Any]) -> str:

@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from training import TrainingError, checkpoint, distributed
 from training.augment import AugmentedBatches, augmentation
 from training.data import Batch, Batches, Digits
 from training.files import as_json
 from training.model import CLASSES, STUDENT, TEACHER, DigitNet, Layer, content_hash, predict
+from training.progress import Progress
 from training.recipe import Recipe
 from training.train import Epoch, Trainer
 
@@ -139,7 +139,7 @@ def _fill(
     """Make each view and its soft labels."""
     device = next(ensemble[0].parameters()).device
     augment = augmentation(defects=recipe.defects, warp=recipe.warp)
-    with tqdm(total=views.size, desc="soft labels", unit="image", unit_scale=True) as bar:
+    with Progress("soft labels", views.size, "images") as shows:
         for number, view in enumerate(views):
             torch.manual_seed(number)  # of the view alone, so that students of any seed can share them
             for start in range(0, len(digits), CHUNK):
@@ -148,7 +148,7 @@ def _fill(
                 images = (augment(pixels) * 255).round().to(torch.uint8)
                 view["image"][chunk] = images.squeeze(1).cpu().numpy()
                 view["soft_label"][chunk] = soft_labels(images.float() / 255, ensemble, recipe).numpy()
-                bar.update(len(images))
+                shows.update(len(images))
 
 
 def soft_labels(images: Tensor, ensemble: Sequence[DigitNet], recipe: Recipe) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import statistics
 import time
@@ -12,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from training.calibration import accuracy, expected_calibration_error, fit_temperature
 from training.corruptions import KINDS, STRENGTHS, corrupt
@@ -20,15 +20,16 @@ from training.data import Digits
 from training.distillation import Student
 from training.export import check_agreement, frozen
 from training.model import divide_logits, predict
+from training.progress import Progress
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A module on some images: its logits (N, 10), accuracy by corruption, and scores by name."""
+    """A module on some images: logits (N, 10), scores by name, and accuracy by corruption once measured."""
 
     logits: Tensor
-    corruptions: dict[str, list[float]]
     scores: dict[str, float]
+    corruptions: dict[str, list[float]] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,19 @@ class Result:
     student: Student
     temperature: float
     module: torch.jit.ScriptModule
+    validation: Evaluation | None
     test: Evaluation
-    metrics: dict[str, float]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The scores on the held-out images, if there are some, and on the test images."""
+        return (self.validation.scores if self.validation else {}) | self.test.scores
 
 
 def evaluate(
     students: Sequence[Student], validation: Digits, test: Digits, temperature: float | None
 ) -> list[Result]:
-    """Export the students, a temperature folded into each, and evaluate the exported modules.
+    """Export the students, a temperature folded into each, and evaluate the exported modules, in seconds.
 
     The temperature is the one given, or fitted on the held-out images, or 1 where there are none.
     """
@@ -53,23 +59,39 @@ def evaluate(
     modules = [frozen(student.model) for student in students]
     for student, module in zip(students, modules, strict=True):
         check_agreement(student.model, module, test.pixels()[:64])
-    held_out = _evaluate_on("validation", modules, validation) if len(validation) else []
-    on_test = _evaluate_on("test", modules, test)
     results = []
-    for index, student in enumerate(students):
-        metrics = (held_out[index].scores if held_out else {}) | on_test[index].scores
-        results.append(Result(student, temperatures[index], modules[index], on_test[index], metrics))
+    for student, fitted, module in zip(students, temperatures, modules, strict=True):
+        held_out = _evaluate_on("validation", module, validation) if len(validation) else None
+        results.append(Result(student, fitted, module, held_out, _evaluate_on("test", module, test)))
     return results
 
 
-def _evaluate_on(part: str, modules: Sequence[torch.jit.ScriptModule], digits: Digits) -> list[Evaluation]:
-    evaluations = []
-    for module, corruptions in zip(modules, corruption_accuracy(modules, digits), strict=True):
-        logits = exported_logits(module, digits.pixels())
-        named = scores(part, logits, digits.labels)
-        named[f"{part}_corruption_accuracy"] = mean_accuracy(corruptions)
-        evaluations.append(Evaluation(logits, corruptions, named))
-    return evaluations
+def _evaluate_on(part: str, module: torch.jit.ScriptModule, digits: Digits) -> Evaluation:
+    logits = exported_logits(module, digits.pixels())
+    return Evaluation(logits, scores(part, logits, digits.labels))
+
+
+def evaluate_corruptions(results: Sequence[Result], validation: Digits, test: Digits) -> list[Result]:
+    """The results with the accuracy on corrupted images, which takes minutes to measure."""
+    modules = [result.module for result in results]
+    by_part = {
+        part: corruption_accuracy(modules, digits, f"{part} images, corrupted")
+        for part, digits in (("validation", validation), ("test", test))
+        if len(digits)
+    }
+    measured = []
+    for index, result in enumerate(results):
+        held_out = result.validation
+        if held_out is not None:
+            held_out = _with_corruptions("validation", held_out, by_part["validation"][index])
+        on_test = _with_corruptions("test", result.test, by_part["test"][index])
+        measured.append(dataclasses.replace(result, validation=held_out, test=on_test))
+    return measured
+
+
+def _with_corruptions(part: str, evaluation: Evaluation, accuracies: dict[str, list[float]]) -> Evaluation:
+    named = evaluation.scores | {f"{part}_corruption_accuracy": mean_accuracy(accuracies)}
+    return dataclasses.replace(evaluation, scores=named, corruptions=accuracies)
 
 
 def _calibrate(student: Student, validation: Digits, temperature: float | None) -> float:
@@ -102,7 +124,7 @@ def exported_logits(module: torch.jit.ScriptModule, images: Tensor) -> Tensor:
 
 
 def corruption_accuracy(
-    modules: Sequence[torch.jit.ScriptModule], digits: Digits
+    modules: Sequence[torch.jit.ScriptModule], digits: Digits, title: str = "corruptions"
 ) -> list[dict[str, list[float]]]:
     """For each module and each kind of `corruptions.KINDS`, the accuracy at its three strengths.
 
@@ -110,10 +132,14 @@ def corruption_accuracy(
     """
     images = digits.pixels()
     results: list[dict[str, list[float]]] = [{kind: [] for kind in KINDS} for _ in modules]
-    for kind, strength in tqdm(list(itertools.product(KINDS, range(STRENGTHS))), desc="corruptions"):
-        corrupted = corrupt(kind, strength, images)
-        for module, result in zip(modules, results, strict=True):
-            result[kind].append(accuracy(exported_logits(module, corrupted), digits.labels))
+    with Progress(title, len(KINDS) * STRENGTHS, "corruptions") as shows:
+        for kind, strength in itertools.product(KINDS, range(STRENGTHS)):
+            corrupted = corrupt(kind, strength, images)
+            for module, result in zip(modules, results, strict=True):
+                result[kind].append(accuracy(exported_logits(module, corrupted), digits.labels))
+            shows.update()
+        means = ", ".join(f"{mean_accuracy(result):.2%}" for result in results)
+        shows.show(accuracy=means)
     return results
 
 

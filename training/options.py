@@ -62,6 +62,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     flag = parser.add_argument
     flag("--bfloat16", action="store_true", help="compute the networks in bfloat16, where the processor can")
     flag("--resume", action="store_true", help="go on from the last finished epoch in the folder of --out")
+    skip = "leave out the accuracy on corrupted images, which takes minutes to measure"
+    flag("--no-corruptions", dest="corruptions", action="store_false", help=skip)
     flag("--any-data", action="store_true", help="accept images and labels that are not the original MNIST")
     flag("--dry-run", action="store_true", help="one epoch of five steps, to see that everything works")
     options = parser.parse_args(arguments)

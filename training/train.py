@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from training import distributed
 from training.calibration import accuracy
 from training.data import Batch, Batches, Digits
 from training.model import DigitNet, forward, predict
+from training.progress import Progress
 from training.recipe import Recipe
 
 
@@ -77,16 +77,12 @@ class Trainer:
         """Train the epochs that are left and return the EMA model; `after_epoch` may save the state."""
         while len(self.history) < self.recipe.epochs:
             number = len(self.history) + 1
-            bar: tqdm[Any] = tqdm(
-                total=self.steps_per_epoch,
-                desc=f"{title} {number}/{self.recipe.epochs}",
-                unit="batch",
-                disable=self.rank > 0,
-            )
-            with bar:
-                self.history.append(self._epoch(number, bar, validation))
-            if after_epoch is not None:
-                after_epoch(self)
+            name = f"{title} {number}/{self.recipe.epochs}"
+            # The log's line of an epoch comes when the epoch is saved.
+            with Progress(name, self.steps_per_epoch, "batches", shown=self.rank == 0) as shows:
+                self.history.append(self._epoch(number, shows, validation))
+                if after_epoch is not None:
+                    after_epoch(self)
         return self.result()
 
     def result(self) -> DigitNet:
@@ -119,7 +115,7 @@ class Trainer:
         self.schedule.load_state_dict(state["schedule"])  # type: ignore[arg-type]
         self.history = [Epoch(**epoch) for epoch in state["history"]]  # type: ignore[attr-defined]
 
-    def _epoch(self, number: int, bar: tqdm[Any], validation: Digits | None) -> Epoch:
+    def _epoch(self, number: int, shows: Progress, validation: Digits | None) -> Epoch:
         recipe = self.recipe
         seed = recipe.seed * 100_003 + number
         order = torch.randperm(self.batches.image_count, generator=torch.Generator().manual_seed(seed))
@@ -135,9 +131,9 @@ class Trainer:
             loss_sum += loss * len(batch.labels)
             correct += (logits.argmax(dim=1) == batch.labels).sum()
             seen += len(batch.labels)
-            bar.update()
+            shows.update()
             if step % 10 == 9 or step + 1 == self.steps_per_epoch:
-                bar.set_postfix(loss=f"{float(loss_sum) / seen:.4f}", accuracy=f"{float(correct) / seen:.2%}")
+                shows.show(loss=f"{float(loss_sum) / seen:.4f}", accuracy=f"{float(correct) / seen:.2%}")
         epoch = Epoch(
             number, float(loss_sum) / seen, float(correct) / seen, float(self.schedule.get_last_lr()[0])
         )
@@ -148,7 +144,7 @@ class Trainer:
                 validation_loss=float(F.cross_entropy(logits, validation.labels)),
                 validation_accuracy=accuracy(logits, validation.labels),
             )
-            bar.set_postfix(
+            shows.show(
                 loss=f"{epoch.loss:.4f}",
                 accuracy=f"{epoch.accuracy:.2%}",
                 validation=f"{epoch.validation_accuracy:.2%}",
