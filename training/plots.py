@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,14 +25,15 @@ def learning_curves(history: Sequence[Epoch]) -> bytes:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     epochs = [epoch.epoch for epoch in history]
-    axes.semilogy(
-        epochs, [100 - 100 * epoch.accuracy for epoch in history], color=INK, label="training, augmented"
-    )
+    marker = "o" if len(history) == 1 else ""  # a line of one point shows nothing
+    errors = [100 - 100 * epoch.accuracy for epoch in history]
+    axes.semilogy(epochs, errors, color=INK, marker=marker, label="training, augmented")
     held_out = [epoch.validation_accuracy for epoch in history if epoch.validation_accuracy is not None]
     if held_out:
         errors = [100 - 100 * accuracy for accuracy in held_out]
-        axes.semilogy(epochs, errors, color=ACCENT, label="held out, EMA weights")
+        axes.semilogy(epochs, errors, color=ACCENT, marker=marker, label="held out, EMA weights")
     axes.set(xlabel="epoch", ylabel="error (%)", title="Learning curves")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=True, which="both", alpha=0.2)
     axes.legend(frameon=False)
     return _png(figure)
@@ -76,17 +78,22 @@ def worst_mistakes(logits: Tensor, test: Digits, *, most: int = 40) -> bytes:
     confidence, digit = probabilities.max(dim=1)
     wrong = (digit != test.labels).nonzero().flatten()
     order = wrong[confidence[wrong].argsort(descending=True)][:most].tolist()
-    columns = 8
+    columns, gap = 8, 10
     lines = max(1, -(-len(order) // columns))
-    figure = Figure(figsize=(columns * 1.2, lines * 1.45 + 0.4), layout="constrained")
+    # One picture of all: an axes for each took most of the time that a run folder took to be written.
+    side = test.images.shape[-1] + gap
+    mosaic = torch.full((lines * side, columns * side), 255, dtype=torch.uint8)
+    figure = Figure(figsize=(columns * 1.2, lines * 1.2 + 0.4), layout="constrained")
     figure.suptitle(f"The {len(order)} worst of {len(wrong)} mistakes on {len(test):,} test images")
-    for place, index in enumerate(order, start=1):
-        axes = figure.add_subplot(lines, columns, place)
-        axes.imshow(test.images[index, 0].numpy(), cmap="gray")
-        axes.set_title(
-            f"{int(test.labels[index])} as {int(digit[index])}, {confidence[index]:.0%}", fontsize=8
-        )
-        axes.axis("off")
+    axes = figure.add_subplot()
+    for place, index in enumerate(order):
+        row, column = divmod(place, columns)
+        top, left = row * side + gap, column * side
+        mosaic[top : top + side - gap, left : left + side - gap] = test.images[index, 0]
+        told = f"{int(test.labels[index])} as {int(digit[index])}, {confidence[index]:.0%}"
+        axes.text(left + (side - gap) / 2, top - 2, told, ha="center", va="bottom", fontsize=8)
+    axes.imshow(mosaic.numpy(), cmap="gray", vmin=0, vmax=255)
+    axes.axis("off")
     return _png(figure)
 
 
