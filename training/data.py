@@ -1,8 +1,11 @@
-"""MNIST from torchvision's folder layout, checked, as tensors; its validation split; batches of it."""
+"""MNIST from its four files, checked, as tensors; its validation split; batches of it."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import math
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,39 +74,57 @@ class Batches(Protocol):
 
 
 def load_mnist(folder: Path, *, download: bool, check: bool = True) -> Dataset:
-    """Read MNIST from `folder`/MNIST/raw, first fetching what is missing if `download`.
+    """Read MNIST's four files, as they are or packed (.gz), first fetching what is missing if `download`.
 
-    Raises TrainingError if files are missing, shorter than their header says, or, unless `check` is false,
-    as large as the original MNIST and yet different from it.
+    They are in `folder` itself or, as torchvision has it, in `folder`/MNIST/raw. Raises TrainingError if
+    files are missing, damaged, shorter than their header says, or, unless `check` is false, as large as the
+    original MNIST and yet different from it.
     """
     try:
         if download:
             MNIST(str(folder), download=True)
-        digest = hashlib.sha256()
-        for name in sorted(OFFICIAL):
-            digest.update(_checked_bytes(folder / "MNIST" / "raw" / name, check=check))
-        train, test = (MNIST(str(folder), train=part, download=False) for part in (True, False))
+        files = {name: _checked_bytes(_find(folder, name), name, check=check) for name in sorted(OFFICIAL)}
     except OSError as error:
         raise TrainingError(f"cannot read or fetch MNIST in {folder}: {error}") from error
     except RuntimeError as error:
         summary = " ".join(str(error).split())
         raise TrainingError(f"cannot load MNIST from {folder}: {summary}") from error
+    digest = hashlib.sha256()
+    for content in files.values():
+        digest.update(content)
     sets = []
-    for part, name in ((train, "train"), (test, "t10k")):
-        if len(part.data) != len(part.targets):
-            raise TrainingError(f"{folder}: {len(part.data)} {name} images but {len(part.targets)} labels")
-        sets.append(Digits(part.data.unsqueeze(1), part.targets))
+    for name in ("train", "t10k"):
+        images = torch.frombuffer(bytearray(files[f"{name}-images-idx3-ubyte"][16:]), dtype=torch.uint8)
+        labels = torch.frombuffer(bytearray(files[f"{name}-labels-idx1-ubyte"][8:]), dtype=torch.uint8)
+        images = images.reshape(-1, 1, 28, 28)
+        if len(images) != len(labels):
+            raise TrainingError(f"{folder}: {len(images)} {name} images but {len(labels)} labels")
+        sets.append(Digits(images, labels.long()))
     return Dataset(sets[0], sets[1], digest.hexdigest())
 
 
-def _checked_bytes(path: Path, *, check: bool) -> bytes:
-    """Read an IDX file and compare it with its own header and with the original."""
-    if not path.is_file():
+def _find(folder: Path, name: str) -> Path:
+    """Where the file is; an unpacked one goes before a packed one."""
+    raw = folder / "MNIST" / "raw"
+    places = [raw / name, raw / f"{name}.gz", folder / name, folder / f"{name}.gz"]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
         raise TrainingError(
-            f"{path} is missing; leave out --data to download MNIST, or name the folder above MNIST/raw"
+            f"{name} is missing in {folder} and in {raw}, also as .gz; leave out --data to download MNIST, "
+            "or name the folder with its four files"
         )
+    return found
+
+
+def _checked_bytes(path: Path, name: str, *, check: bool) -> bytes:
+    """Read an IDX file, unpacked, and compare it with its own header and with the original."""
     data = path.read_bytes()
-    dimensions = 3 if "idx3" in path.name else 1
+    if path.suffix == ".gz":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise TrainingError(f"{path} is no intact gzip file: {error}; fetch it again") from error
+    dimensions = 3 if "idx3" in name else 1
     if len(data) < 4 + 4 * dimensions or data[:4] != bytes([0, 0, 8, dimensions]):
         raise TrainingError(
             f"{path} is not an IDX file of {dimensions} dimensions; delete it and fetch it again"
@@ -113,15 +134,15 @@ def _checked_bytes(path: Path, *, check: bool) -> bytes:
         raise TrainingError(
             f"{path} holds images of {shape[1]} x {shape[2]} pixels; this model reads 28 x 28"
         )
-    expected = 4 + 4 * dimensions + int(torch.tensor(shape).prod())
+    expected = 4 + 4 * dimensions + math.prod(shape)
     if len(data) != expected:
         raise TrainingError(
             f"{path} has {len(data):,} bytes, its header promises {expected:,}; delete it and fetch it again"
         )
     digest = hashlib.sha256(data).hexdigest()
-    if check and shape[0] == OFFICIAL_COUNTS[path.name.split("-")[0]] and digest != OFFICIAL[path.name]:
+    if check and shape[0] == OFFICIAL_COUNTS[name.split("-")[0]] and digest != OFFICIAL[name]:
         raise TrainingError(
-            f"{path} differs from MNIST's (sha256 {digest[:12]}, expected {OFFICIAL[path.name][:12]}); "
+            f"{path} differs from MNIST's (sha256 {digest[:12]}, expected {OFFICIAL[name][:12]}); "
             "fetch it again, or pass --any-data if it is another data set on purpose"
         )
     return data

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.support.training_sample import unpack_sample
+from tests.support.training_sample import SAMPLE, unpack_sample
 from training import TrainingError
 from training.data import load_mnist, split
 
@@ -19,6 +21,40 @@ def test_truncated_data_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(TrainingError, match="313,516 bytes, its header promises 313,616; delete it"):
         load_mnist(folder, download=False)
+
+
+def test_packed_files_are_read_as_distributed(sample: Path, tmp_path: Path) -> None:
+    """In the folder itself, or where torchvision keeps them; one of the four may be unpacked."""
+    unpacked = load_mnist(sample, download=False)
+    for packed in (SAMPLE / "MNIST" / "raw").glob("*.gz"):
+        shutil.copy(packed, tmp_path)
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
+    shutil.copy(sample / "MNIST" / "raw" / "t10k-labels-idx1-ubyte", tmp_path)
+
+    for folder in (SAMPLE, tmp_path):
+        packed = load_mnist(folder, download=False)
+
+        assert packed.sha256 == unpacked.sha256
+        for part in ("train", "test"):
+            assert torch.equal(getattr(packed, part).images, getattr(unpacked, part).images)
+            assert torch.equal(getattr(packed, part).labels, getattr(unpacked, part).labels)
+    assert packed.train.images.shape == (400, 1, 28, 28)
+    assert packed.train.labels.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-100], lambda data: b"not gzip", lambda data: data[:200] + data[210:]]
+)
+def test_a_damaged_packed_file_is_refused(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    for packed in (SAMPLE / "MNIST" / "raw").glob("*.gz"):
+        shutil.copy(packed, tmp_path)
+    images = tmp_path / "train-images-idx3-ubyte.gz"
+    images.write_bytes(damage(images.read_bytes()))
+
+    with pytest.raises(
+        TrainingError, match=r"train-images-idx3-ubyte\.gz is no intact gzip file: .*; fetch it"
+    ):
+        load_mnist(tmp_path, download=False)
 
 
 def test_images_without_their_labels_are_refused(tmp_path: Path) -> None:
