@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from training import TrainingError, checkpoint, distributed
 from training.augment import AugmentedBatches, augmentation
 from training.data import Batch, Batches, Digits
+from training.epoch_log import EpochLog
 from training.files import as_json
 from training.model import CLASSES, STUDENT, TEACHER, DigitNet, Layer, content_hash, predict
 from training.progress import Progress
@@ -54,6 +55,7 @@ class Distillation:
     validation: Digits
     device: torch.device
     resume: bool
+    log: EpochLog | None = None
 
     def train_students(self, recipe: Recipe, count: int) -> list[Student]:
         """Train the network that is served, `count` times from seed to seed, and before it its teachers."""
@@ -83,10 +85,15 @@ class Distillation:
         path = self.folder / f"{name}.state"
         if self.resume:
             checkpoint.resume(trainer, path)
+        if self.log is not None:
+            for epoch in trainer.history:
+                self.log.add(name, epoch)
 
         def save(trainer: Trainer) -> None:
             if distributed.rank() == 0:
                 checkpoint.save(trainer, path)
+            if self.log is not None:
+                self.log.add(name, trainer.history[-1])
 
         model = trainer.run(self.validation, after_epoch=save, title=name)
         return Student(recipe, model, trainer.history)
