@@ -3,6 +3,7 @@ PYTHON ?= python3
 IMAGE ?= rust-ml-api:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py)
 DATA ?=
 OUT ?= runs/latest
+OPTIONS ?=
 
 venv := .venv/bin
 # Those that hold the figures of docs/promises.md.
@@ -48,8 +49,8 @@ docs: .venv/.dev  ## Write the tables that are generated (settings, chart values
 	$(venv)/python -m tools.helm docs
 	$(venv)/python -m tools.site
 
-train: .venv/.dev  ## Train new weights: make train [DATA=folder] [OUT=folder]
-	$(venv)/python -m training $(if $(DATA),--data $(DATA)) --out $(OUT)
+train: .venv/.dev  ## Train new weights: make train [DATA=folder] [OUT=folder] [OPTIONS=--resume]
+	$(venv)/python -m training $(if $(DATA),--data $(DATA)) --out $(OUT) $(OPTIONS)
 
 image:  ## Build the serving image
 	docker build --target serve --tag $(IMAGE) .

@@ -32,6 +32,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -39,25 +40,34 @@ from pathlib import Path
 import torch
 
 from training import TrainingError, distributed
-from training.data import Dataset, load_mnist, split
+from training.data import Dataset, Digits, load_mnist, split
 from training.distillation import Distillation
+from training.epoch_log import EpochLog
 from training.evaluate import Result, evaluate, evaluate_corruptions, forward_microseconds
 from training.export import FILE_NAME
-from training.files import make_folder
 from training.options import parse
 from training.recipe import Recipe
 from training.results import RunFacts, write_pictures, write_results
+from training.run_folder import prepare, saved_epochs
+from training.summary import summary
+
+# The exit status of a program that SIGINT ended, as shells have it.
+INTERRUPTED = 130
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and turn a TrainingError into one line and exit status 1."""
-    options = parse(sys.argv[1:])
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    # Kubernetes stops a Job's pod with SIGTERM, which the first process of a container would ignore.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run(options)
     except TrainingError as error:
         raise SystemExit(f"training: {error}") from None
-    except KeyboardInterrupt:
-        raise SystemExit("training: interrupted; the same command with --resume goes on") from None
+    except KeyboardInterrupt as interrupt:
+        if os.environ.get("RANK", "0") == "0":
+            print(f"training: interrupted; {str(interrupt) or what_is_saved(options)}", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
 
 
 def run(options: argparse.Namespace) -> None:
@@ -68,25 +78,49 @@ def run(options: argparse.Namespace) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     with distributed.process_group(options.device) as device:
-        make_folder(options.out)
+        prepare(options.out, resume=options.resume, force=options.force)
+        log = EpochLog(options.out, tensorboard=options.tensorboard) if distributed.rank() == 0 else None
         data = read_data(options)
         train, validation = split(data.train, options.validation)
         if options.dry_run:
             train = train.take(slice(5 * options.batch_size))
         print_once(f"{len(train):,} training images, {len(validation):,} validation images")
         started = time.perf_counter()
-        distillation = Distillation(options.out, train, validation, device, options.resume)
+        distillation = Distillation(options.out, train, validation, device, options.resume, log)
         students = distillation.train_students(recipe_of(options), options.students)
         seconds = time.perf_counter() - started
         if distributed.rank() == 0:
             results = evaluate(students, validation, data.test, options.temperature)
             facts = facts_of(options, data, len(train), device, seconds, results[0])
-            write_results(options.out, results, facts, data.test)
+            report = write_results(options.out, results, facts, data.test)
             write_pictures(options.out, results[0], data.test)
-            print(f"wrote {options.out / FILE_NAME}", flush=True)
             if options.corruptions:
-                results = evaluate_corruptions(results, validation, data.test)
-                write_results(options.out, results, facts, data.test)
+                print(f"wrote {options.out / FILE_NAME}; next, corrupted images are read", flush=True)
+                results = with_corruptions(options, results, validation, data.test)
+                report = write_results(options.out, results, facts, data.test)
+            print(summary(options.out, report), flush=True)
+
+
+def with_corruptions(
+    options: argparse.Namespace, results: list[Result], validation: Digits, test: Digits
+) -> list[Result]:
+    """The results with the accuracy on corrupted images; who interrupts this loses nothing else."""
+    try:
+        return evaluate_corruptions(results, validation, test)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{options.out / FILE_NAME} is complete but for the accuracy on corrupted images, which --resume "
+            "measures"
+        ) from None
+
+
+def what_is_saved(options: argparse.Namespace) -> str:
+    """What an interruption left in the run folder, and how to go on."""
+    saved = saved_epochs(options.out)
+    if not saved:
+        return "the first epoch was not over, so nothing is saved; the same command starts again"
+    instead = " instead of --force" if options.force else ""
+    return f"saved in {options.out}: {saved}; the same command with --resume{instead} goes on"
 
 
 def read_data(options: argparse.Namespace) -> Dataset:

@@ -32,16 +32,16 @@ def resume(trainer: Trainer, path: Path) -> None:
         state = torch.load(path, map_location=trainer.device, weights_only=True)
         recipe = state.pop("recipe")
     except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"cannot read {path}; leave out --resume to start again") from error
+        raise TrainingError(f"cannot read {path}; start again with --force") from error
     wanted = dataclasses.asdict(trainer.recipe)
     differing = [f"{name} {recipe.get(name)}" for name, value in wanted.items() if recipe.get(name) != value]
     if differing:
         raise TrainingError(
-            f"{path} was trained with {', '.join(differing)}; give the same or leave out --resume"
+            f"{path} was trained with {', '.join(differing)}; give the same, or start again with --force"
         )
     try:
         trainer.restore(state)
     except (RuntimeError, ValueError, KeyError) as error:
         raise TrainingError(
-            f"{path} is of another network; choose another --out or leave out --resume"
+            f"{path} is of another network; choose another --out, or start again with --force"
         ) from error

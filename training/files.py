@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from training import TrainingError
-
-
-def make_folder(folder: Path) -> None:
-    """Create the folder for results now, so that a bad name does not come up after an hour of training."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):  # each process of a group tries for itself
-            pass
-    except OSError as error:
-        raise TrainingError(f"cannot write in {folder}: {error.strerror}; choose another --out") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

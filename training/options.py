@@ -35,7 +35,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         full = text if default is None else f"{text} (default: {default})"
         parser.add_argument(name, default=default, type=kind, metavar=metavar, help=full)
 
-    add("--data", None, Path, "DIR", "folder that holds MNIST/raw; without it, a download fills data/")
+    add(
+        "--data",
+        None,
+        Path,
+        "DIR",
+        "folder with MNIST's four files, .gz or not, or MNIST/raw; without it, a download fills data/",
+    )
     add("--out", Path("runs/latest"), Path, "DIR", "folder for the results")
     add("--validation", 5000, natural, "N", "training images held out for validation")
     add("--temperature", None, positive, "T", "divide logits by this; without it, fitted on validation, or 1")
@@ -62,6 +68,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     flag = parser.add_argument
     flag("--bfloat16", action="store_true", help="compute the networks in bfloat16, where the processor can")
     flag("--resume", action="store_true", help="go on from the last finished epoch in the folder of --out")
+    flag("--force", action="store_true", help="replace the run that is in the folder of --out")
+    flag("--tensorboard", action="store_true", help="write events for TensorBoard, if it is installed")
     skip = "leave out the accuracy on corrupted images, which takes minutes to measure"
     flag("--no-corruptions", dest="corruptions", action="store_false", help=skip)
     flag("--any-data", action="store_true", help="accept images and labels that are not the original MNIST")
@@ -72,7 +80,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _fill_in_defaults(options: argparse.Namespace, parser: Parser) -> None:
-    """Fill in what follows from other options."""
+    """Fill in what follows from other options, and refuse what contradicts itself."""
+    if options.resume and options.force:
+        parser.error("--resume goes on with the run in --out and --force replaces it; give one of them")
     for name in ("views", "teacher_epochs"):
         if not options.teachers and getattr(options, name) is not None:
             flag = name.replace("_", "-")

@@ -36,6 +36,7 @@ from torch import Tensor
 from training import TrainingError
 from training.export import quiet_torchscript, to_archive, to_npz
 from training.files import write_bytes
+from training.next_steps import deploy_command, serve_command
 from training.outliers import energy, fit
 from training.package_module import check, gives_probabilities, prepare
 from training.package_options import (
@@ -57,7 +58,6 @@ IMAGENET = {
 MAX_EXAMPLES = 8
 NOISE_CASES = 4
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-MAX_CONFIG_MAP_BYTES = 1_000_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -125,17 +125,9 @@ def package(options: argparse.Namespace) -> list[str]:
         f"{len(images)} golden cases {of}" + "; the softmax at its end is undone" * ends_in_softmax,
         *told,
         f"{out}: {out.stat().st_size:,} bytes, {card['name']} {card['version']}",
-        f"serve it:  MODEL_PATH={out} make serve",
-        f"deploy it: {_deploy(out)}",
+        f"serve it:  {serve_command(out)}",
+        f"deploy it: {deploy_command(out, str(card['version']))}",
     ]
-
-
-def _deploy(out: Path) -> str:
-    upgrade = "helm upgrade --install rust-ml-api charts/rust-ml-api"
-    if out.stat().st_size > MAX_CONFIG_MAP_BYTES:
-        return f"{upgrade} --set model.url=https://WHERE-IT-IS/{out.name}"
-    create = f"kubectl create configmap weights --from-file={out.name}={out}"
-    return f"{create} && {upgrade} --set model.existingConfigMap=weights --set model.file={out.name}"
 
 
 def _examples(folder: str, shape: Sequence[int], pictures: dict[str, Any]) -> tuple[NDArray[np.uint8], str]:

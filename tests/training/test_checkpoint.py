@@ -26,14 +26,16 @@ def test_resume_with_other_options_is_refused(digits: Digits, tmp_path: Path) ->
     checkpoint.save(trainer_of(digits, Recipe()), tmp_path / "student-1.state")
     trainer = trainer_of(digits, Recipe(lr=0.5))
 
-    with pytest.raises(TrainingError, match=f"was trained with lr {Recipe().lr}; give the same or leave out"):
+    with pytest.raises(
+        TrainingError, match=f"was trained with lr {Recipe().lr}; give the same, or start again with --force"
+    ):
         checkpoint.resume(trainer, tmp_path / "student-1.state")
 
 
 def test_resume_from_a_broken_file_is_refused(digits: Digits, tmp_path: Path) -> None:
     (tmp_path / "student-1.state").write_bytes(b"PK broken")
 
-    with pytest.raises(TrainingError, match="leave out --resume to start again"):
+    with pytest.raises(TrainingError, match="start again with --force"):
         checkpoint.resume(trainer_of(digits, Recipe()), tmp_path / "student-1.state")
 
 
@@ -42,5 +44,7 @@ def test_resume_with_another_network_is_refused(digits: Digits, tmp_path: Path) 
     other = Trainer(DigitNet(((8, 6, 2, 0),)), trainer.batches, Recipe(), device=CPU)
     checkpoint.save(other, tmp_path / "student-1.state")
 
-    with pytest.raises(TrainingError, match="is of another network"):
+    with pytest.raises(
+        TrainingError, match="is of another network; choose another --out, or start again with --force"
+    ):
         checkpoint.resume(trainer, tmp_path / "student-1.state")

@@ -15,6 +15,10 @@ from training.options import parse
         ("--students 0", "argument --students: 0 is less than 1"),
         ("--views 4", "--views is about teachers; add --teachers N or leave out --views"),
         ("--teacher-epochs 4", "--teacher-epochs is about teachers; add --teachers N or leave out"),
+        (
+            "--resume --force",
+            "--resume goes on with the run in --out and --force replaces it; give one of them",
+        ),
         ("--epochs many", "argument --epochs: invalid count value: 'many'"),
     ],
 )

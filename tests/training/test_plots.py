@@ -37,6 +37,8 @@ def test_the_mistakes_are_shown_as_they_were_drawn(digits: Digits) -> None:
 
     wrong = worst_mistakes(logits, digits)
 
-    background = {name: pixels_of(png, "#000000")[0].mean() for name, png in (("right", right), ("wrong", wrong))}
+    background = {
+        name: pixels_of(png, "#000000")[0].mean() for name, png in (("right", right), ("wrong", wrong))
+    }
     assert background["right"] < 0.02
     assert background["wrong"] > 0.1
