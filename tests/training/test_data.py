@@ -43,7 +43,7 @@ def test_packed_files_are_read_as_distributed(sample: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda data: data[:-100], lambda data: b"not gzip", lambda data: data[:200] + data[210:]]
+    "damage", [lambda data: data[:-100], lambda _: b"not gzip", lambda data: data[:200] + data[210:]]
 )
 def test_a_damaged_packed_file_is_refused(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
     for packed in (SAMPLE / "MNIST" / "raw").glob("*.gz"):

@@ -35,7 +35,7 @@ def test_tensorboard_that_is_not_there_is_refused_in_a_sentence(
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
 
     with pytest.raises(
-        TrainingError, match="^--tensorboard needs the package tensorboard, which is not inst"
+        TrainingError, match=r"^--tensorboard needs the package tensorboard, which is not inst"
     ):
         EpochLog(tmp_path, tensorboard=True)
 
