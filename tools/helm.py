@@ -72,9 +72,10 @@ def parse(text: str) -> list[Object]:
     return [found for found in documents if found]
 
 
-def find(objects: list[Object], kind: str) -> Object:
-    """Return the only object of this kind."""
-    [found] = [each for each in objects if each["kind"] == kind]
+def find(objects: list[Object], kind: str, *, track: str | None = None) -> Object:
+    """Return the only object of this kind and track; the stable objects have no label for theirs."""
+    of_kind = [each for each in objects if each["kind"] == kind]
+    [found] = [each for each in of_kind if each["metadata"].get("labels", {}).get("track") == track]
     return found
 
 

@@ -16,6 +16,7 @@ FROM_ELSEWHERE = {"kube_deployment_status_replicas_ready", "kube_deployment_spec
 # With the ServiceMonitor of the Prometheus operator.
 ADDED_BY_PROMETHEUS = {"namespace", "job", "service", "endpoint", "container", "pod", "instance"}
 WORDS = {"by", "or", "rate", "sum", "count", "increase", "histogram_quantile", "vector", "label_values"}
+WORDS |= {"and", "abs", "scalar"}
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +94,9 @@ def test_predictions_are_shown_by_class_whatever_the_class_is_called(objects, ta
 
 def test_every_alert_queries_metrics_that_the_service_exports(objects, live_server):
     known = exported(live_server.url)
+    canary = helm.render(helm.read_values(helm.CHART / "ci" / "canary-values.yaml"))
 
-    for rule in rules(objects):
+    for rule in rules(objects) + rules(canary):
         assert metric_names(rule["expr"]) <= set(known) | FROM_ELSEWHERE, rule["alert"]
 
 

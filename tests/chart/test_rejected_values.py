@@ -43,6 +43,21 @@ def rejection(values: dict[str, Any]) -> str:
             " Set only one of them.",
         ),
         (
+            {"canary": {"enabled": True, "model": {"existingClaim": "b", "url": "http://c"}}},
+            "canary.model.existingClaim and canary.model.url are set, but a pod serves a single weights file."
+            " Set only one of them.",
+        ),
+        (
+            {"canary": {"enabled": True, "weight": 0}},
+            "canary.weight is 0, but httpRoute.enabled is false: only an HTTPRoute can divide requests by"
+            " weight. Set httpRoute.enabled, or leave canary.weight empty and set canary.replicas.",
+        ),
+        (
+            {"canary": {"enabled": True}, "podLabels": {"track": "blue"}},
+            "podLabels has track, by which the chart tells the canary's pods apart while canary.enabled is"
+            " true. Remove it.",
+        ),
+        (
             {"training": {"enabled": True}},
             "training.enabled is true, but model.existingClaim is empty: the Job needs a"
             " PersistentVolumeClaim to write the weights to. Set model.existingClaim.",
@@ -170,6 +185,10 @@ def test_the_empty_default_of_workers_is_ignored(workers):
         ({"model": {"sha256": "abc"}}, "at '/model/sha256': 'abc' does not match pattern"),
         ({"model": {"version": 1.1}}, "at '/model/version': got number, want integer or"),
         ({"image": {"tag": 1.1}}, "at '/image/tag': got number, want integer or"),
+        ({"canary": {"replicas": -1}}, "at '/canary/replicas': minimum: got -1, want 0"),
+        ({"canary": {"weight": 101}}, "at '/canary/weight': maximum: got 101, want 100"),
+        ({"canary": {"image": {"tag": "a b"}}}, "at '/canary/image/tag': 'a b' does not match pattern"),
+        ({"canary": {"model": {"sha256": "abc"}}}, "at '/canary/model/sha256': 'abc' does not match pattern"),
         ({"settings": {"batchSize": 2}}, "at '/settings': additional properties 'batchSize' not allowed"),
         ({"settings": {"host": ""}}, "at '/settings/host': minLength: got 0, want 1"),
         ({"settings": {"numThreads": 0}}, "at '/settings/numThreads': minimum: got 0, want 1"),

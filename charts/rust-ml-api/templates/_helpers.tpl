@@ -40,9 +40,9 @@ and Jobs may have 63, and "-service" or "-train-1a2b3c" is appended.
 {{- printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Labels that select the serving pods. Selectors are immutable, so no label here depends on a version. */}}
+{{/* Labels that select the pods of one track. Selectors are immutable, so no label here depends on a version. */}}
 {{- define "rust-ml-api.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "rust-ml-api.name" . | quote }}
+app.kubernetes.io/name: "{{ include "rust-ml-api.name" . }}{{ include "rust-ml-api.trackSuffix" . }}"
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
@@ -68,6 +68,7 @@ app.kubernetes.io/name: {{ include "rust-ml-api.name" . | quote }}
 {{- define "rust-ml-api.podLabels" -}}
 app: {{ include "rust-ml-api.fullname" . | quote }}
 {{ include "rust-ml-api.selectorLabels" . }}
+{{- include "rust-ml-api.trackLabel" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}

@@ -16,20 +16,12 @@ stops the installation with a message that names the values and says what to cha
 {{- if not (or (kindIs "invalid" $workers) (eq (toString $workers) "")) }}
 {{- fail (printf "settings.workers is %v, but this setting no longer exists: each pod runs one process. Remove it, and set replicaCount or autoscaling for more processes." $workers) }}
 {{- end }}
-{{- $sources := list -}}
-{{- range list "existingConfigMap" "existingClaim" "image" "url" }}
-{{- if get $v.model . }}{{ $sources = append $sources (printf "model.%s" .) }}{{ end }}
-{{- end }}
-{{- if gt (len $sources) 1 }}
-{{- fail (printf "%s are set, but a pod serves a single weights file. Set only one of them." (join " and " $sources)) }}
-{{- end }}
-{{- if and $v.model.image (semverCompare "<1.33-0" .Capabilities.KubeVersion.Version) }}
-{{- fail (printf "model.image is %s, but this cluster runs Kubernetes %s: images can be mounted as volumes from 1.33 on. Set model.url, or copy the file to a claim and set model.existingClaim." $v.model.image .Capabilities.KubeVersion.Version) }}
-{{- end }}
+{{- include "rust-ml-api.validateSources" (list . "model" $v.model) }}
 {{- if and $v.training.enabled (not $v.model.existingClaim) }}
 {{- fail "training.enabled is true, but model.existingClaim is empty: the Job needs a PersistentVolumeClaim to write the weights to. Set model.existingClaim." }}
 {{- end }}
 {{- include "rust-ml-api.validateNames" . }}
+{{- include "rust-ml-api.validateCanary" . }}
 {{- include "rust-ml-api.validateResources" (list "resources" $v.resources) }}
 {{- include "rust-ml-api.validateResources" (list "training.resources" $v.training.resources) }}
 {{- include "rust-ml-api.validateScaling" . }}
@@ -86,5 +78,20 @@ stops the installation with a message that names the values and says what to cha
 {{- if ge (int $min) $fewest }}
 {{- fail (printf "podDisruptionBudget.minAvailable is %v, but the release may have only %v replicas: no node could ever be drained. Lower podDisruptionBudget.minAvailable, or use maxUnavailable." (int $min) $fewest) }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* One source of the weights at most, of those under a key called so. */}}
+{{- define "rust-ml-api.validateSources" -}}
+{{- $root := index . 0 -}}{{- $called := index . 1 -}}{{- $model := index . 2 -}}
+{{- $sources := list -}}
+{{- range list "existingConfigMap" "existingClaim" "image" "url" }}
+{{- if get $model . }}{{ $sources = append $sources (printf "%s.%s" $called .) }}{{ end }}
+{{- end }}
+{{- if gt (len $sources) 1 }}
+{{- fail (printf "%s are set, but a pod serves a single weights file. Set only one of them." (join " and " $sources)) }}
+{{- end }}
+{{- if and $model.image (semverCompare "<1.33-0" $root.Capabilities.KubeVersion.Version) }}
+{{- fail (printf "%s.image is %s, but this cluster runs Kubernetes %s: images can be mounted as volumes from 1.33 on. Set %s.url, or copy the file to a claim and set %s.existingClaim." $called $model.image $root.Capabilities.KubeVersion.Version $called $called) }}
 {{- end }}
 {{- end }}
