@@ -121,6 +121,8 @@ def test_chart_and_service_have_the_same_version():
     chart = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())
 
     assert chart["appVersion"] == service.__version__
+    # Released together by one tag, so they have one number.
+    assert chart["version"] == service.__version__
     assert f"image: rust-ml-api:{service.__version__}" in chart["annotations"]["artifacthub.io/images"]
 
 
