@@ -1,145 +1,91 @@
-// The documentation: openapi.json, made readable. Every example can be run from here.
+// The documentation: openapi.json, made readable. Every request can be edited and sent from here.
 
-const SHORT = 8; // longer lists are shown by their first elements and their length
+import { element, pieces, prose, shown, words } from './docs-parts.js';
+import { requestForm } from './docs-request.js';
 
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children.filter((child) => child !== null));
-  return made;
+const KEY = 'api-key'; // as the page at / keeps it
+
+function rows(entries) {
+  return element('dl', { class: 'rows' }, ...entries.map(([term, ...about]) => element('div', {}, element('dt', {}, element('code', {}, term)), element('dd', {}, ...about))));
 }
 
-/** The pieces of a text with `code` in it. */
-function pieces(text) {
-  return text.split('`').map((piece, i) => (i % 2 ? element('code', {}, piece) : piece));
-}
-
-function prose(text = '') {
-  return element('p', {}, ...pieces(text));
-}
-
-/** JSON with its long lists cut short. */
-function shown(value, indent = '') {
-  const more = `${indent}  `;
-  if (Array.isArray(value)) {
-    if (value.every((item) => typeof item !== 'object')) {
-      const items = value.slice(0, value.length > 32 ? SHORT : 32).map((item) => JSON.stringify(item));
-      return `[${items.join(', ')}${value.length > 32 ? `, … ${value.length} in all` : ''}]`;
-    }
-    const items = value.slice(0, 3).map((item) => more + shown(item, more));
-    if (value.length > 3) items.push(`${more}… ${value.length} in all`);
-    return `[\n${items.join(',\n')}\n${indent}]`;
+/** What an answer has in it: its description, its schema, its headers and an example. */
+function answer({ description, content = {}, headers = {} }, api) {
+  const parts = pieces(description);
+  for (const [type, { schema, examples = {} }] of Object.entries(content)) {
+    parts.push(element('div', {}, element('code', {}, `${type}: ${words(schema ?? {}, api)}`)));
+    for (const { summary, value } of Object.values(examples)) parts.push(element('pre', { tabindex: '0', 'aria-label': summary ?? 'Example' }, shown(value)));
   }
-  if (value && typeof value === 'object') {
-    const members = Object.entries(value).map(([key, item]) => `${more}${JSON.stringify(key)}: ${shown(item, more)}`);
-    return members.length ? `{\n${members.join(',\n')}\n${indent}}` : '{}';
-  }
-  return JSON.stringify(value);
-}
-
-/** A schema in a few words, its parts by name. */
-function words(schema, api) {
-  if (schema.$ref) return words(api.components.schemas[schema.$ref.split('/').at(-1)], api);
-  if (schema.anyOf) return [...new Set(schema.anyOf.map((one) => words(one, api)))].join(' or ');
-  if (schema.enum) return schema.enum.join(', ');
-  if ('const' in schema) return JSON.stringify(schema.const);
-  if (schema.type === 'array' && schema.items) {
-    const { minItems: least, maxItems: most } = schema;
-    const count = least === most ? least : most ? `${least} to ${most}` : '';
-    return `[${words(schema.items, api)}${count ? ` × ${count}` : ''}]`;
-  }
-  if (schema.type === 'object' && schema.properties) {
-    const needed = new Set(schema.required);
-    const parts = Object.entries(schema.properties).filter(([, part]) => part);
-    return `{${parts.map(([name, part]) => `${name}${needed.has(name) ? '' : '?'}: ${words(part, api)}`).join(', ')}}`;
-  }
-  if (schema.minimum !== undefined && schema.maximum !== undefined) return `${schema.type} ${schema.minimum}..${schema.maximum}`;
-  return schema.type ?? 'bytes';
-}
-
-async function run(method, path, type, body, output) {
-  output.hidden = false;
-  output.textContent = '…';
-  const headers = type ? { 'Content-Type': type } : {};
-  const key = sessionStorage.getItem('api-key');
-  if (key) headers['X-API-Key'] = key;
-  try {
-    const started = performance.now();
-    const response = await fetch(path.slice(1), { method, headers, body: await body() });
-    const text = await response.text();
-    const milliseconds = (performance.now() - started).toFixed(0);
-    const json = response.headers.get('Content-Type')?.includes('json');
-    output.textContent = `${response.status} in ${milliseconds} ms\n${json ? shown(JSON.parse(text)) : text.slice(0, 4000)}`;
-  } catch (error) {
-    output.textContent = `No answer: ${error.message}`;
-  }
-}
-
-function example(method, path, type, { summary, value, 'x-file': file }) {
-  const output = element('pre', { class: 'output', role: 'status', hidden: '' });
-  const button = element('button', { type: 'button' }, 'Run');
-  const body = file ? async () => (await fetch(file)).blob() : async () => (type ? JSON.stringify(value) : undefined);
-  button.addEventListener('click', () => run(method, path, type, body, output));
-  return element(
-    'div',
-    { class: 'example' },
-    element('div', { class: 'example-head' }, element('span', {}, summary ?? 'Try it'), button),
-    type ? element('pre', {}, file ? `curl -H 'Content-Type: ${type}' --data-binary @${file.split('/').at(-1)} ${new URL(path.slice(1), location.href)}` : shown(value)) : null,
-    output,
-  );
-}
-
-/** The path with its parameters filled in, or nothing if one has no example. */
-function filled(path, parameters) {
-  let complete = true;
-  const url = path.replace(/{(\w+)}/g, (whole, name) => {
-    const found = parameters.find((parameter) => parameter.name === name)?.example;
-    complete &&= found !== undefined;
-    return found ?? whole;
-  });
-  return complete ? url : null;
+  if (Object.keys(headers).length) parts.push(element('div', {}, 'Headers: ', element('code', {}, Object.keys(headers).join(', '))));
+  return parts;
 }
 
 function operation(method, path, shared, api) {
-  const { summary, description, requestBody, responses, parameters: own = [], security = [] } = shared[method];
+  const { operationId: id, summary, description, requestBody, responses, parameters: own = [], security = [] } = shared[method];
   const parameters = [...(shared.parameters ?? []), ...own];
-  const section = element('details', { class: 'card operation' });
+  const section = element('details', { class: 'card operation', id });
   section.append(
     element('summary', {}, element('b', { class: method }, method.toUpperCase()), element('code', {}, path), element('span', {}, summary)),
+    element('p', {}, element('a', { href: `#${id}` }, `Link to ${summary}`)),
   );
   if (description) section.append(prose(description));
   if (security.length) section.append(prose('Needs an API key: `Authorization: Bearer KEY` or `X-API-Key: KEY`.'));
-  const rows = (entries) => element('dl', { class: 'rows' }, ...entries.map(([term, text]) => element('div', {}, element('dt', {}, element('code', {}, term)), element('dd', {}, ...pieces(text)))));
   if (parameters.length) {
-    section.append(element('h3', {}, 'Parameters'), rows(parameters.map(({ name, in: place, description: text, schema }) => [name, `${text ?? ''} (${place}, ${words(schema, api)})`.trim()])));
+    section.append(element('h3', {}, 'Parameters'), rows(parameters.map(({ name, in: place, description: text, schema }) => [name, ...pieces(`${text ?? ''} (${place}, ${words(schema, api)})`.trim())])));
   }
-  const url = filled(path, parameters);
   const kinds = Object.entries(requestBody?.content ?? {});
-  if (kinds.length) {
-    section.append(element('h3', {}, 'Body'), rows(kinds.map(([type, { schema }]) => [type, words(schema, api)])));
-    for (const [type, { examples = {} }] of kinds) {
-      if (url) section.append(...Object.values(examples).map((one) => example(method.toUpperCase(), url, type, one)));
-    }
-  } else if (url) {
-    section.append(example(method.toUpperCase(), url, null, {}));
-  }
-  section.append(element('h3', {}, 'Answers'), rows(Object.entries(responses).map(([status, answer]) => [status, answer.description])));
+  if (kinds.length) section.append(element('h3', {}, 'Body'), rows(kinds.map(([type, { schema }]) => [type, words(schema, api)])));
+  section.append(
+    requestForm(method.toUpperCase(), path, parameters, requestBody),
+    element('h3', {}, 'Answers'),
+    rows(Object.entries(responses).map(([status, each]) => [status, ...answer(each, api)])),
+  );
   return section;
+}
+
+/** Show only what has every word of the search in it. */
+function search(place, text) {
+  const wanted = text.toLowerCase().split(/\s+/);
+  for (const section of place.querySelectorAll('.tag')) {
+    let found = 0;
+    for (const each of section.querySelectorAll('.operation')) {
+      const about = each.textContent.toLowerCase();
+      each.hidden = !wanted.every((word) => about.includes(word));
+      found += each.hidden ? 0 : 1;
+    }
+    section.hidden = found === 0;
+  }
+}
+
+/** Open the operation that the address names. */
+function openNamed() {
+  const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!named?.matches('.operation')) return;
+  named.open = true;
+  named.scrollIntoView();
 }
 
 const place = document.getElementById('docs');
 try {
   const api = await (await fetch('openapi.json')).json();
-  place.replaceChildren(element('div', { class: 'intro' }, ...api.info.description.split('\n\n').map(prose)));
-  for (const tag of api.tags) {
-    place.append(element('h2', {}, tag.name[0].toUpperCase() + tag.name.slice(1)), prose(tag.description));
+  const sections = api.tags.map(({ name, description }) => {
+    const section = element('section', { class: 'tag' }, element('h2', {}, name[0].toUpperCase() + name.slice(1)), prose(description));
     for (const [path, shared] of Object.entries(api.paths)) {
       for (const method of ['get', 'post', 'put']) {
-        if (shared[method]?.tags.includes(tag.name)) place.append(operation(method, path, shared, api));
+        if (shared[method]?.tags.includes(name)) section.append(operation(method, path, shared, api));
       }
     }
-  }
+    return section;
+  });
+  place.replaceChildren(element('div', { class: 'intro' }, ...api.info.description.split('\n\n').map(prose)), ...sections);
+  const key = document.getElementById('key');
+  key.value = sessionStorage.getItem(KEY) ?? '';
+  key.addEventListener('input', () => (key.value ? sessionStorage.setItem(KEY, key.value.trim()) : sessionStorage.removeItem(KEY)));
+  document.getElementById('search').addEventListener('input', ({ target }) => search(place, target.value));
+  document.getElementById('tools').hidden = false;
   place.querySelector('details').open = true;
+  openNamed();
+  addEventListener('hashchange', openNamed);
 } catch (error) {
   place.replaceChildren(element('p', { class: 'status trouble', role: 'alert' }, `openapi.json can’t be read: ${error.message}`));
 }
