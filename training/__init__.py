@@ -4,4 +4,6 @@ from __future__ import annotations
 
 
 class TrainingError(Exception):
-    """One line that says what is wrong and what to do; `python -m training` prints it and exits with 1."""
+    """One line that says what is wrong and what to do; the command prints it and ends with `status`."""
+
+    status = 1

@@ -22,6 +22,10 @@ Go on after an interruption; share the work between two processes; see in a few 
     torchrun --nproc-per-node=2 -m training --data DIR --out runs/first
     python -m training --data DIR --out runs/try --dry-run
 
+Replace the weights file that is served, unless the new one is worse:
+
+    python -m training --data DIR --out runs/new --publish served.pt --min-accuracy 0.99 --max-drop 0.001
+
 The run folder holds the weights file, `metrics.json`, `model.json`, `MODEL_CARD.md`, pictures, and what
 `--resume` needs. Choices are made on the validation images, always the same ones; the test images are looked
 at once, when training is over.
@@ -46,6 +50,7 @@ from training.epoch_log import EpochLog
 from training.evaluate import Result, evaluate, evaluate_corruptions, forward_microseconds
 from training.export import FILE_NAME
 from training.options import parse
+from training.publish import check, publish
 from training.recipe import Recipe
 from training.results import RunFacts, write_pictures, write_results
 from training.run_folder import prepare, saved_epochs
@@ -63,7 +68,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         run(options)
     except TrainingError as error:
-        raise SystemExit(f"training: {error}") from None
+        print(f"training: {error}", file=sys.stderr)
+        raise SystemExit(error.status) from None
     except KeyboardInterrupt as interrupt:
         if os.environ.get("RANK", "0") == "0":
             print(f"training: interrupted; {str(interrupt) or what_is_saved(options)}", file=sys.stderr)
@@ -94,11 +100,16 @@ def run(options: argparse.Namespace) -> None:
             facts = facts_of(options, data, len(train), device, seconds, results[0])
             report = write_results(options.out, results, facts, data.test)
             write_pictures(options.out, results[0], data.test)
+            floor = {"min_accuracy": options.min_accuracy, "max_drop": options.max_drop}
+            if options.publish:
+                check(options.out / FILE_NAME, options.publish, **floor)  # before the minutes that follow
             if options.corruptions:
                 print(f"wrote {options.out / FILE_NAME}; next, corrupted images are read", flush=True)
                 results = with_corruptions(options, results, validation, data.test)
                 report = write_results(options.out, results, facts, data.test)
             print(summary(options.out, report), flush=True)
+            if options.publish:
+                print(publish(options.out / FILE_NAME, options.publish, **floor), flush=True)
 
 
 def with_corruptions(

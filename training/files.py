@@ -10,8 +10,11 @@ from typing import Any
 from training import TrainingError
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file atomically; raises TrainingError when the disk is full or the folder is not ours."""
+def write_bytes(path: Path, content: bytes, *, option: str = "--out") -> None:
+    """Replace a file atomically; raises TrainingError when the disk is full or the folder is not ours.
+
+    `option` is the one to choose another place with.
+    """
     aside = path.with_name(f".{path.name}.part")
     try:
         aside.write_bytes(content)
@@ -19,7 +22,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             aside.unlink()
-        raise TrainingError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+        raise TrainingError(f"cannot write {path}: {error.strerror}; choose another {option}") from error
 
 
 def as_json(content: dict[str, Any]) -> str:

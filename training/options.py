@@ -63,6 +63,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--distillation-weight", recipe.distillation_weight, fraction, "X", weight)
     softening = "of the softmax in soft labels and in their loss"
     add("--distillation-temperature", recipe.distillation_temperature, positive, "T", softening)
+    add("--publish", None, Path, "FILE", "weights file to replace by the new one, if that is good enough:")
+    add("--min-accuracy", None, fraction, "X", "the least test accuracy to publish; without it, any")
+    add("--max-drop", None, fraction, "X", "how far it may be below that of FILE; without it, any")
     add("--device", "cpu", str, "NAME", "cpu, cuda or cuda:N")
     add("--threads", None, count, "N", "CPU threads; without it, one per core that this process may use")
     flag = parser.add_argument
@@ -83,6 +86,12 @@ def _fill_in_defaults(options: argparse.Namespace, parser: Parser) -> None:
     """Fill in what follows from other options, and refuse what contradicts itself."""
     if options.resume and options.force:
         parser.error("--resume goes on with the run in --out and --force replaces it; give one of them")
+    for name in ("min_accuracy", "max_drop"):
+        if not options.publish and getattr(options, name) is not None:
+            flag = name.replace("_", "-")
+            parser.error(f"--{flag} is about what is published; add --publish FILE or leave out --{flag}")
+    options.min_accuracy = options.min_accuracy or 0.0
+    options.max_drop = 1.0 if options.max_drop is None else options.max_drop
     for name in ("views", "teacher_epochs"):
         if not options.teachers and getattr(options, name) is not None:
             flag = name.replace("_", "-")

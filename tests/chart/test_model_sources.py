@@ -119,29 +119,6 @@ def test_the_test_pod_takes_files_as_large_as_the_release_does():
     assert container["env"] == [{"name": "MAX_MODEL_BYTES", "value": str(2**31)}]
 
 
-def test_pods_wait_for_the_weights_that_the_job_writes():
-    objects = helm.render(helm.read_values(helm.CHART / "ci" / "training-values.yaml"))
-    job = helm.find(objects, "Job")["spec"]["template"]["spec"]
-    [wait] = helm.find(objects, "Deployment")["spec"]["template"]["spec"]["initContainers"]
-
-    assert job["containers"][0]["image"] == "rust-ml-api:0.1.0-training"
-    assert job["containers"][0]["command"] == ["python", "-m", "training", "--out", "/models"]
-    assert job["containers"][0]["args"] == ["--data", "/data", "--epochs", "1"]
-    assert wait["args"] == ["/models/mnist_cnn.pt"]
-
-
-def test_different_training_arguments_give_the_job_a_different_name():
-    def name(epochs):
-        values = {
-            "model": {"existingClaim": "w"},
-            "training": {"enabled": True, "args": ["--epochs", epochs]},
-        }
-        return helm.find(helm.render(values), "Job")["metadata"]["name"]
-
-    assert name("1") == name("1")
-    assert name("1") != name("2")
-
-
 class Web(SimpleHTTPRequestHandler):
     """Serves the files of a folder, and what no weights file is, in many wrong ways."""
 

@@ -360,6 +360,8 @@ def test_the_empty_default_of_workers_is_ignored(workers):
             {"training": {"existingDataClaim": "A_b"}},
             "at '/training/existingDataClaim': 'A_b' does not match",
         ),
+        ({"training": {"minAccuracy": 98}}, "at '/training/minAccuracy': maximum: got 98, want 1"),
+        ({"training": {"maxDrop": ""}}, "at '/training/maxDrop': got string, want number"),
         ({"training": {"backoffLimit": -1}}, "at '/training/backoffLimit': minimum: got -1, want 0"),
         ({"training": {"activeDeadlineSeconds": 0}}, "at '/training/activeDeadlineSeconds': minimum: got 0"),
     ],

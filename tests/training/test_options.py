@@ -19,6 +19,8 @@ from training.options import parse
             "--resume --force",
             "--resume goes on with the run in --out and --force replaces it; give one of them",
         ),
+        ("--max-drop 0", "--max-drop is about what is published; add --publish FILE or leave out --max-drop"),
+        ("--publish f --min-accuracy 98", "argument --min-accuracy: 98 is not between 0 and 1"),
         ("--epochs many", "argument --epochs: invalid count value: 'many'"),
     ],
 )

@@ -94,4 +94,13 @@ a reference to the CPU limit: it sets PORT from the container's port, and the se
   value: /tmp
 - name: MPLCONFIGDIR
   value: /tmp/matplotlib
+{{- if dig "limits" "cpu" "" .Values.training.resources }}
+# The kubelet rounds it up to whole CPUs. As many threads compute: more would wait for each other.
+- name: CPU_LIMIT
+  valueFrom:
+    resourceFieldRef:
+      containerName: training
+      resource: limits.cpu
+      divisor: "1"
+{{- end }}
 {{- end }}
