@@ -166,6 +166,7 @@ def test_weights_file_is_folded_and_names_no_place(run: Path) -> None:
     assert str(Path(__file__).parents[2]).encode() not in (run / "mnist_cnn.pt").read_bytes()
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_what_is_saved_and_resume_ends_as_an_uninterrupted_run(
     run: Path, sample: Path, tmp_path: Path
 ) -> None:
@@ -297,6 +298,7 @@ def test_distilled_students_of_two_seeds_resume_within_teacher_and_student(
 
 
 # Three Python processes import torch here, each in its own time.
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_two_processes_with_a_teacher_train_one_model(sample: Path, tmp_path: Path) -> None:
     torchrun = [
