@@ -90,6 +90,26 @@ def test_different_training_arguments_give_the_job_a_different_name():
     assert name("1") != name("2")
 
 
+def test_whatever_changes_the_job_changes_its_name():
+    """Kubernetes refuses to change a Job that is there."""
+
+    def name(**values):
+        values = {"model": {"existingClaim": "w"}, "settings": {}, **values}
+        objects = helm.render({**values, "training": {"enabled": True}})
+        return helm.find(objects, "Job")["metadata"]["name"]
+
+    names = [
+        name(),
+        name(model={"existingClaim": "v"}),
+        name(model={"existingClaim": "w", "file": "new.pt"}),
+        name(settings={"modelMinAccuracy": 0.99}),
+        name(image={"repository": "other"}),
+    ]
+
+    assert len(set(names)) == len(names)
+    assert name(settings={"modelMinAccuracy": 0.5}) == name(settings={"logLevel": "debug"}) == names[0]
+
+
 def test_training_understands_the_command_of_the_job():
     objects = helm.render(helm.read_values(helm.CHART / "ci" / "training-values.yaml"))
     [container] = helm.find(objects, "Job")["spec"]["template"]["spec"]["containers"]
