@@ -77,6 +77,7 @@ def client_library_metrics() -> None:
             self._f = Histogram("a_wait_seconds", "", buckets=seconds, registry=registry)
             self._g = Histogram("a_confidence", "", buckets=metrics.CONFIDENCES, registry=registry)
             self._h = Histogram("a_mean_pixel", "", buckets=metrics.MEAN_PIXELS, registry=registry)
+            self._i = Counter("a_outliers", "", registry=registry)
 
         def request(self, route: str, method: str, status: int, seconds: float) -> None:
             self._a.labels(route, method, str(status)).inc()
@@ -84,16 +85,18 @@ def client_library_metrics() -> None:
 
         def batch(
             self,
-            digits: Sequence[int],
+            labels: Sequence[str | int],
             confidences: Sequence[float],
             mean_pixels: Sequence[float],
             waits: Sequence[float],
             seconds: float,
+            outliers: int = 0,
         ) -> None:
-            for digit, confidence, mean_pixel in zip(digits, confidences, mean_pixels, strict=True):
-                self._c.labels(str(digit)).inc()
+            for label, confidence, mean_pixel in zip(labels, confidences, mean_pixels, strict=True):
+                self._c.labels(str(label)).inc()
                 self._g.observe(confidence)
                 self._h.observe(mean_pixel)
+            self._i.inc(outliers)
             for wait in waits:
                 self._f.observe(wait)
             self._d.observe(len(waits))

@@ -25,7 +25,7 @@ from PIL import Image
 
 from benchmarks import against, contenders, footprint, report, tracing
 from benchmarks.__main__ import WEIGHTS, parse, section
-from benchmarks.ablated import PIECES
+from benchmarks.ablated import PIECES, client_library_metrics
 from benchmarks.against import checked_out
 from benchmarks.bodies import BODIES, encoded, load_digits
 from benchmarks.check import answered_labels, expected_digits, read_label
@@ -39,6 +39,7 @@ from benchmarks.photos import FIELD, form_body, photo_files, photo_workload
 from benchmarks.results import Results, Run
 from benchmarks.targets import verdicts
 from benchmarks.workload import Workload
+from service.api import app
 
 HERE = Path(report.README).parent
 SERVICE, *_, ECHO = contenders.DIGITS
@@ -88,6 +89,18 @@ def test_the_service_without_a_piece_answers_what_it_answers_with_it(piece: str)
         given = answered_labels(server.url, encoded("json", images))
 
     assert given == expected_digits(WEIGHTS, images)
+
+
+def test_the_metrics_of_the_client_library_count_what_ours_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "Metrics", app.Metrics)  # put back after
+    client_library_metrics()
+    counted = app.Metrics(lambda: 0)
+
+    counted.batch(labels=[7], confidences=[0.9], mean_pixels=[0.1], waits=[0.0], seconds=0.001, outliers=1)
+
+    value = counted.registry.get_sample_value
+    assert value("a_predictions_total", {"digit": "7"}) == value("a_batch_size_count") == 1
+    assert value("a_outliers_total") == 1
 
 
 @pytest.mark.slow
