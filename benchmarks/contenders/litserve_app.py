@@ -37,8 +37,9 @@ class DigitAPI(litserve.LitAPI):  # type: ignore[misc]
         return {"digit": digit, "confidence": float(output[digit]), "probabilities": output.tolist()}
 
 
-if __name__ == "__main__":
-    server = litserve.LitServer(DigitAPI(max_batch_size=64, batch_timeout=0.01), accelerator="cpu")
+def serve(api: litserve.LitAPI) -> None:
+    """Serve an API on the CPU, in one process beside its worker's, quietly."""
+    server = litserve.LitServer(api, accelerator="cpu")
     server.run(
         host=os.environ["HOST"],
         port=int(os.environ["PORT"]),
@@ -47,3 +48,7 @@ if __name__ == "__main__":
         log_level="warning",
         access_log=False,
     )
+
+
+if __name__ == "__main__":
+    serve(DigitAPI(max_batch_size=64, batch_timeout=0.01))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import litserve
 import torch
 
+from benchmarks.contenders.litserve_app import serve
 from benchmarks.contenders.photo_classifier import MAX_BATCH_SIZE, PhotoClassifier
 from benchmarks.photos import FIELD
 
@@ -37,13 +37,4 @@ class PhotoAPI(litserve.LitAPI):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    api = PhotoAPI(max_batch_size=MAX_BATCH_SIZE, batch_timeout=0.01)
-    server = litserve.LitServer(api, accelerator="cpu")
-    server.run(
-        host=os.environ["HOST"],
-        port=int(os.environ["PORT"]),
-        num_api_servers=1,
-        generate_client_file=False,
-        log_level="warning",
-        access_log=False,
-    )
+    serve(PhotoAPI(max_batch_size=MAX_BATCH_SIZE, batch_timeout=0.01))
