@@ -8,19 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tools import site
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
-    path.relative_to(ROOT)
-    for pattern in (
-        "*.md",
-        "docs/*.md",
-        "examples/**/*.md",
-        "training/*.md",
-        "benchmarks/*.md",
-        "charts/*/README.md",
-        ".github/**/*.md",
-    )
-    for path in ROOT.glob(pattern)
+    path.relative_to(ROOT) for pattern in (*site.DOCUMENTS, ".github/**/*.md") for path in ROOT.glob(pattern)
 )
 MAKE_TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 FOLDERS = ("benchmarks", "charts", "docs", "examples", "service", "tests", "tools", "training")
