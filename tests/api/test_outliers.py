@@ -16,6 +16,8 @@ from tests.support.http import SEVEN, TIMEOUT_SECONDS, ZEROS, get, post, problem
 from tests.support.metrics import sample, scrape
 from tests.support.pictures import save
 from tests.support.server import Server
+from tests.support.weights import npz
+from tests.support.weights_file import read_weights_file
 
 INFER = "/v2/models/mnist-cnn/infer"
 IMAGES = {"seven": json.loads(SEVEN)["image"], "nothing": ZEROS}
@@ -33,9 +35,8 @@ def energies():
 
 def write(path, outlier):
     """Write the bundled network with this in its card."""
-    extra = {"model.json": "", "golden.npz": ""}
-    module = torch.jit.load(BUNDLED_MODEL, _extra_files=extra)
-    extra["model.json"] = json.dumps(json.loads(extra["model.json"]) | {"outlier": outlier}).encode()
+    module, card, golden = read_weights_file(BUNDLED_MODEL)
+    extra = {"model.json": json.dumps(card | {"outlier": outlier}).encode(), "golden.npz": npz(**golden)}
     torch.jit.save(module, path, _extra_files=extra)
     return path
 
