@@ -35,7 +35,6 @@ def schemas(card: Card, max_images: int) -> Json:
     for side in reversed(card.shape.sides):
         nested = _list(nested, side)
     order = "by rows" if card.shape.channels == 1 else "by row, column and channel"
-    tells_outliers = ["outlier"] if card.outlier_threshold is not None else []
     whole = {"description": "What the model saw, if `preview` was asked for."}
     return {
         "Image": {
@@ -50,7 +49,7 @@ def schemas(card: Card, max_images: int) -> Json:
         "PredictRequest": {"anyOf": [ref("OneImage"), ref("ManyImages")]},
         "Prediction": {
             "type": "object",
-            "required": [card.target, "confidence", *tells_outliers, "model"],
+            "required": [card.target, "confidence", *(["outlier"] if card.tells_outliers else []), "model"],
             "properties": {
                 card.target: _label(card),
                 "confidence": {**pixel, "description": "The probability of this class."},
@@ -59,7 +58,7 @@ def schemas(card: Card, max_images: int) -> Json:
                     "description": "One for each class; their sum is 1.",
                 },
                 "top": _array(ref("ClassProbability")),
-                **(OUTLIER if tells_outliers else {}),
+                **(OUTLIER if card.tells_outliers else {}),
                 "model": ref("Model"),
                 "image": {**_list(pixel, card.shape.size), **whole},
             },

@@ -89,7 +89,7 @@ class Service:
         try:
             return read_picture(data, self.settings.max_picture_pixels, card.shape, card.pictures)
         except BlankPicture:
-            if card.outlier_threshold is None:
+            if not card.tells_outliers:
                 raise
             return np.zeros(card.shape.size, np.float32)
 

@@ -80,7 +80,7 @@ class Tensors:
                 lambda predictions: np.stack([prediction.probabilities for prediction in predictions]),
             ),
         }
-        if card.outlier_threshold is not None:
+        if card.tells_outliers:
             self.outputs["outlier"] = Output(
                 {"name": "outlier", "datatype": "BOOL", "shape": [-1]},
                 lambda predictions: np.array([prediction.outlier for prediction in predictions], np.bool_),

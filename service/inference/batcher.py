@@ -252,17 +252,17 @@ class Batcher:
 
     def _conclude(self, batch: Batch, answers: list[tuple[int, Prediction]], seconds: float) -> None:
         """Count a batch, then give the model the next one."""
-        classes = batch.model.card.classes
+        card = batch.model.card
         mean_pixels: list[float] = (np.add.reduce(batch.images, axis=1) / batch.images.shape[1]).tolist()
         self._running = None
         try:
             self._metrics.batch(
-                labels=[classes[answer.place] for _, answer in answers],
+                labels=[card.classes[answer.place] for _, answer in answers],
                 confidences=[answer.confidence for _, answer in answers],
                 mean_pixels=[mean_pixels[place] for place, _ in answers],
                 waits=[batch.started - request.arrived for request in batch.requests],
                 seconds=seconds,
-                outliers=sum(bool(answer.outlier) for _, answer in answers),
+                outliers=sum(bool(answer.outlier) for _, answer in answers) if card.tells_outliers else 0,
             )
         finally:  # whatever becomes of the metrics, the queue goes on
             self._schedule_start()

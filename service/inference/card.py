@@ -75,10 +75,14 @@ class Card:
         return orjson.Fragment(orjson.dumps({"name": self.name, "version": self.version}))
 
     @property
+    def tells_outliers(self) -> bool:
+        """Whether it can be said of an image that it is no member of any class."""
+        return self.outlier_threshold is not None
+
+    @property
     def takes(self) -> tuple[Any, ...]:
         """What clients have to know; a model that differs in it can't take another one's place."""
-        tells_outliers = self.outlier_threshold is not None
-        return (self.shape, self.classes, self.target, self.pictures, tells_outliers)
+        return (self.shape, self.classes, self.target, self.pictures, self.tells_outliers)
 
 
 def read_card(text: bytes) -> Card:

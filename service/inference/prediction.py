@@ -47,7 +47,7 @@ def predictions(logits: NDArray[np.float32], card: Card) -> list[Prediction]:
     places: list[int] = probabilities.argmax(axis=1).tolist()
     confidences: list[float] = np.maximum.reduce(probabilities, axis=1).tolist()
     scores: Iterable[float | None] = itertools.repeat(None)
-    if card.outlier_threshold is not None:
+    if card.tells_outliers:
         scores = energy(logits).tolist()
     return list(map(Prediction, places, confidences, probabilities, itertools.repeat(card), scores))
 
