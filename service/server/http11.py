@@ -127,6 +127,10 @@ class Http11Protocol(HttpToolsProtocol):
         self._message_ended = True
         self.finish_request()
 
+    def continue_request(self) -> None:
+        """Take note that a part of a request has come, and that there is more of it."""
+        raise NotImplementedError
+
     def finish_request(self) -> None:
         """Take note that the body of the request is whole."""
         super().on_message_complete()
@@ -229,6 +233,7 @@ class Http11Protocol(HttpToolsProtocol):
         if self.reading is not REQUEST:
             # What came with the end of another message may be mostly that one's.
             self._check_size(0 if self._message_ended else len(part))
+            self.continue_request()
         return b""
 
     def _hold(self) -> None:

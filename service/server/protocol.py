@@ -55,15 +55,14 @@ class PredictProtocol(Http11Protocol):
         super().take_general_path()  # raises where the URL is none
         self.scope["state"]["pause_after_rejection"] = self.pause_after_rejection
 
-    def on_body(self, body: bytes) -> None:
-        """Take a part of the body; a chunked one may grow beyond what the fast path takes."""
-        super().on_body(body)
+    def continue_request(self) -> None:
+        """Hand the request over whose body, a chunked one, has grown beyond what the fast path takes."""
         request = self.cycle
-        if len(request.body) > MAX_BODY_BYTES and isinstance(request, FastRequest) and not request.done():
+        if isinstance(request, FastRequest) and not request.done() and len(request.body) > MAX_BODY_BYTES:
             trailers, self.headers = self.headers, request.withdraw()
             self.take_general_path()
             self.headers = trailers
-            super().on_body(bytes(request.body))
+            self.on_body(bytes(request.body))
 
     def finish_request(self) -> None:
         """Answer, now that the body is whole."""
