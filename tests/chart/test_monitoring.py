@@ -8,6 +8,9 @@ import re
 import pytest
 import requests
 
+from service.api.open_inference import INFER_PATHS
+from service.api.predict import PATH
+from service.api.torchserve import PREDICTION_PATHS
 from service.metrics import Metrics
 from tools import helm
 
@@ -98,6 +101,24 @@ def test_every_alert_queries_metrics_that_the_service_exports(objects, live_serv
 
     for rule in rules(objects) + rules(canary):
         assert metric_names(rule["expr"]) <= set(known) | FROM_ELSEWHERE, rule["alert"]
+
+
+def test_latencies_are_those_of_every_route_that_predicts_and_of_no_other(objects, live_server):
+    canary = helm.render(helm.read_values(helm.CHART / "ci" / "canary-values.yaml"))
+    _, board = dashboard(objects)
+    expressions = [rule["expr"] for rule in rules(objects) + rules(canary)]
+    expressions += [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    timed = [each for each in expressions if "http_request_duration_seconds_bucket" in each]
+    paths = requests.get(f"{live_server.url}/openapi.json", timeout=10).json()["paths"]
+
+    assert len(timed) >= 5
+    for expression in timed:
+        [pattern] = set(re.findall(r'route=~"([^"]*)"', expression))
+        assert {path for path in paths if re.fullmatch(pattern, path)} == {
+            PATH,
+            *INFER_PATHS,
+            *PREDICTION_PATHS,
+        }
 
 
 def test_the_scaled_object_queries_a_metric_that_the_service_exports(live_server):
