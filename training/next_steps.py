@@ -20,7 +20,7 @@ def deploy_command(weights: Path, version: str) -> str:
     Each version has a ConfigMap of its own, so that `helm rollback` brings back the one before. A file too
     large for that needs an address.
     """
-    upgrade = "helm upgrade --install rust-ml-api charts/rust-ml-api --reuse-values"
+    upgrade = "helm upgrade --install rust-ml-api charts/rust-ml-api --reset-then-reuse-values"
     if weights.stat().st_size > MAX_CONFIG_MAP_BYTES:
         return f"{upgrade} --set model.url=https://WHERE-IT-IS/{weights.name}"
     name = f"weights-{version}"

@@ -92,7 +92,7 @@ def test_run_ends_with_what_it_made_and_how_to_use_it(finished: Run) -> None:
         f"wrote {weights}, and a report beside it: {finished.folder / 'MODEL_CARD.md'}",
         f"serve it: MODEL_PATH={weights} make serve",
         f"deploy it: kubectl create configmap weights-{version} --from-file=mnist_cnn.pt={weights} && "
-        "helm upgrade --install rust-ml-api charts/rust-ml-api --reuse-values "
+        "helm upgrade --install rust-ml-api charts/rust-ml-api --reset-then-reuse-values "
         f"--set model.existingConfigMap=weights-{version} --set model.file=mnist_cnn.pt",
     ]
 
