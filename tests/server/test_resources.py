@@ -43,10 +43,10 @@ def test_neither_disk_nor_tmp_nor_room_for_logs_is_needed(start_server, free_tcp
 
 
 def test_when_memory_is_short_requests_fail_alone(start_server):
-    """With 8 MiB left, a picture is refused that needs more in one piece; the small ones beside it have their answers.
+    """With 8 MiB left, a picture that takes 16 in one piece is refused; small ones beside it are answered.
 
-    It takes 16 MiB as one block. Smaller pictures would use up the last page, and there
-    orjson and NumPy end the process instead of raising MemoryError.
+    Smaller pictures would use up the last page, and there orjson and NumPy end the process instead of raising
+    MemoryError.
     """
     server = start_server()
     assert post(server, bar("png"), "image/png").status_code == 200  # starts what pictures need
