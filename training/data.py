@@ -13,7 +13,6 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torchvision.datasets import MNIST
 
 from training import TrainingError
 
@@ -82,6 +81,9 @@ def load_mnist(folder: Path, *, download: bool, check: bool = True) -> Dataset:
     """
     try:
         if download:
+            # Here alone: importing it takes as long as PyTorch, and packaging a model needs none of it.
+            from torchvision.datasets import MNIST
+
             MNIST(str(folder), download=True)
         files = {name: _checked_bytes(_find(folder, name), name, check=check) for name in sorted(OFFICIAL)}
     except OSError as error:
