@@ -58,18 +58,20 @@ def larger_may_pay(batch_seconds: Mapping[int, float], longest_seconds: float) -
 def choose_threads(call: Callable[[], object], most: int) -> int:
     """Return how many threads should compute a batch, ``most`` at most, and have this thread use so many.
 
-    A call that is short stays with the threads that are set: more would wait for each other for longer than
-    they compute. Else it is the smallest number, doubled from 1, that takes a tenth longer than the best.
+    A call that is short with one stays with the threads that are set: more would wait for each other for longer
+    than they compute. Else it is the smallest number, doubled from 1, that takes a tenth longer than the best.
     """
     planned = torch.get_num_threads()
-    if shortest_seconds(call) <= SHORT_SECONDS:
-        return planned
     counts = [count for count in (1 << n for n in range(most.bit_length())) if count < most] + [most]
     seconds = {}
     for count in counts:
         torch.set_num_threads(count)
         call()  # the first with so many starts them
         seconds[count] = shortest_seconds(call)
+        # Of one thread: on a busy machine several wait for the one of them that has no CPU.
+        if count == 1 and seconds[count] <= SHORT_SECONDS:
+            torch.set_num_threads(planned)
+            return planned
     chosen = min(count for count in counts if seconds[count] <= min(seconds.values()) * THREAD_GAIN)
     torch.set_num_threads(chosen)
     return chosen
