@@ -56,10 +56,15 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def start(
-        *, log: Path | None = None, module: str = "service", folder: Path = ROOT, **settings: object
+        *,
+        log: Path | None = None,
+        module: str = "service",
+        folder: Path = ROOT,
+        fresh: bool = False,
+        **settings: object,
     ) -> Server:
         log = log or tmp_path / f"server-{len(servers)}.log"
-        servers.append(Server(log, settings, module, folder=folder))
+        servers.append(Server(log, settings, module, folder=folder, fresh=fresh))
         return servers[-1].wait_until_ready()
 
     yield start

@@ -417,7 +417,9 @@ def test_without_the_extra_a_warning_names_it(start_server, tmp_path):
     (tmp_path / "opentelemetry").mkdir()
     (tmp_path / "opentelemetry" / "__init__.py").touch()
 
-    server = start_server(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318", PYTHONPATH=tmp_path)
+    server = start_server(
+        fresh=True, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318", PYTHONPATH=tmp_path
+    )
 
     assert post(server, SEVEN).json()["digit"] == 7
     assert server.messages("WARNING") == [

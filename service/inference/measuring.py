@@ -58,8 +58,9 @@ def larger_may_pay(batch_seconds: Mapping[int, float], longest_seconds: float) -
 def choose_threads(call: Callable[[], object], most: int) -> int:
     """Return how many threads should compute a batch, ``most`` at most, and have this thread use so many.
 
-    A call that is short with one stays with the threads that are set: more would wait for each other for longer
-    than they compute. Else it is the smallest number, doubled from 1, that takes a tenth longer than the best.
+    A call that is short with one stays with the threads that are set: more would wait for each other for
+    longer than they compute. Else it is the smallest number, doubled from 1, that takes a tenth longer than
+    the best.
     """
     planned = torch.get_num_threads()
     counts = [count for count in (1 << n for n in range(most.bit_length())) if count < most] + [most]

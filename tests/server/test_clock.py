@@ -28,6 +28,7 @@ def test_a_jump_of_the_clock_changes_no_deadline(start_server, tmp_path, jump):
     clock = tmp_path / "clock"
     clock.write_text("+0")
     server = start_server(
+        fresh=True,
         MODEL_PATH=weights.write(tmp_path / "faulty.pt", FaultyModel()),
         QUEUE_TIMEOUT_SECONDS=QUEUE_SECONDS,
         HEADER_TIMEOUT_SECONDS=HEADER_SECONDS,

@@ -22,6 +22,7 @@ from tests.support.wait import until
 def test_neither_disk_nor_tmp_nor_room_for_logs_is_needed(start_server, free_tcp_port, output):
     """It runs in a folder that takes no files, has none for temporary ones, and can't write its log."""
     server = start_server(
+        fresh=True,
         log=Path(output),
         folder=Path("/proc"),
         PORT=free_tcp_port,
