@@ -19,7 +19,6 @@ class Components:
     bottom: Whole  # past the last row
     left: Whole
     right: Whole  # past the last column
-    area: Whole
     at_border: Mask
     starts: Whole  # of each run of pixels in a row: where it starts in the flat, padded mask
     ends: Whole
@@ -56,24 +55,21 @@ def find_components(mask: Mask) -> Components:
     count = np.maximum(high - low, 0)
     upper = np.repeat(np.arange(len(starts)), count)
     lower = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + np.repeat(low, count)
-    labels = _join(len(starts), upper, lower)
-    names, of_run = np.unique(labels, return_inverse=True)
+    first, of_run = _join(len(starts), upper, lower)
+    last = np.zeros_like(first)
+    np.maximum.at(last, of_run, np.arange(len(starts)))
     rows = starts // stride
     left, right = starts - rows * stride, ends - rows * stride
     at_border = (rows == 0) | (rows == height - 1) | (left == 0) | (right == width)
-
-    def gather(ufunc: np.ufunc, values: Whole, first: int) -> Whole:
-        gathered = np.full(len(names), first)
-        ufunc.at(gathered, of_run, values)
-        return gathered
-
+    leftmost, rightmost = np.full(len(first), width), np.zeros(len(first), np.intp)
+    np.minimum.at(leftmost, of_run, left)
+    np.maximum.at(rightmost, of_run, right)
     return Components(
-        top=gather(np.minimum, rows, height),
-        bottom=gather(np.maximum, rows + 1, 0),
-        left=gather(np.minimum, left, width),
-        right=gather(np.maximum, right, 0),
-        area=gather(np.add, right - left, 0),
-        at_border=gather(np.maximum, at_border.astype(np.intp), 0).astype(bool),
+        top=rows[first],
+        bottom=rows[last] + 1,
+        left=leftmost,
+        right=rightmost,
+        at_border=np.bincount(of_run, at_border, len(first)) > 0,
         starts=starts,
         ends=ends,
         of_run=of_run,
@@ -81,17 +77,19 @@ def find_components(mask: Mask) -> Components:
     )
 
 
-def _join(count: int, one: Whole, other: Whole) -> Whole:
-    """Return a label for each of so many things, the same for both of each pair."""
+def _join(count: int, one: Whole, other: Whole) -> tuple[Whole, Whole]:
+    """Join the pairs of so many things: return the first thing of each group, and the group of each thing."""
     labels = np.arange(count)
+    both = np.concatenate((one, other))
     while True:
-        least = np.minimum(labels[one], labels[other])
+        least = np.tile(np.minimum(labels[one], labels[other]), 2)
         new = labels.copy()  # the least label of all that each one is joined to, in the end
-        np.minimum.at(new, one, least)
-        np.minimum.at(new, other, least)
-        np.minimum.at(new, labels[one], least)
-        np.minimum.at(new, labels[other], least)
+        np.minimum.at(new, both, least)
+        np.minimum.at(new, labels[both], least)
         new = new[new]
         if (new == labels).all():
-            return labels
+            break
         labels = new
+    is_first = labels == np.arange(count)
+    groups: Whole = np.cumsum(is_first) - 1
+    return np.flatnonzero(is_first), groups[labels]
