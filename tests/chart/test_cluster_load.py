@@ -8,6 +8,7 @@ import sys
 
 import kubernetes_validate
 
+import service
 from tools import cluster_load, helm
 
 
@@ -44,7 +45,7 @@ def test_load_counts_every_failure(free_tcp_port, tmp_path):
 
 
 def test_the_load_pod_meets_the_restricted_standard():
-    pod = cluster_load.pod("rust-ml-api:0.1.0", "http://rust-ml-api-service")
+    pod = cluster_load.pod(f"rust-ml-api:{service.__version__}", "http://rust-ml-api-service")
 
     kubernetes_validate.validate(pod, helm.NEWEST, strict=True)
     assert pod["spec"]["securityContext"]["runAsNonRoot"] is True

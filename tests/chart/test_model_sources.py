@@ -19,6 +19,7 @@ import helm_python
 import kubernetes_validate
 import pytest
 
+import service
 from service.settings import BUNDLED_MODEL, Settings
 from tests.support.wait import until
 from tools import helm
@@ -43,7 +44,8 @@ def model_volume(values):
 def test_the_pods_serve_the_weights_of_the_image_by_default():
     assert "MODEL_PATH" not in environment({})
     assert [each["name"] for each in pod({})["spec"]["volumes"]] == ["tmp"]
-    assert pod({})["metadata"]["annotations"]["rust-ml-api/model-source"] == "image rust-ml-api:0.1.0"
+    source = pod({})["metadata"]["annotations"]["rust-ml-api/model-source"]
+    assert source == f"image rust-ml-api:{service.__version__}"
 
 
 def test_a_config_map_is_mounted_as_a_folder_so_that_kubernetes_updates_it():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import service
 from tools import helm
 from training.options import parse
 from training.publish import PublishRefused
@@ -14,7 +15,7 @@ def test_pods_wait_for_the_weights_that_the_job_writes():
     job = helm.find(objects, "Job")["spec"]["template"]["spec"]
     [wait] = helm.find(objects, "Deployment")["spec"]["template"]["spec"]["initContainers"]
 
-    assert job["containers"][0]["image"] == "rust-ml-api:0.1.0-training"
+    assert job["containers"][0]["image"] == f"rust-ml-api:{service.__version__}-training"
     *command, run, resume, target, least, drop, threads = job["containers"][0]["command"]
     assert command == ["python", "-m", "training"]
     name = helm.find(objects, "Job")["metadata"]["name"]
