@@ -34,7 +34,7 @@ soak: .venv/.dev  ## Measure what docs/promises.md says: 20 restarts, overload, 
 	tools/install.sh --check
 	SOAK=1 $(venv)/python -m pytest -s $(soak_tests)
 
-lint: .venv/.dev  ## Check style, types, the chart and security
+lint: .venv/.dev  ## Check style, types, the chart, the workflows and security
 	$(venv)/ruff check .
 	$(venv)/ruff format --check .
 	$(venv)/mypy
@@ -46,6 +46,9 @@ lint: .venv/.dev  ## Check style, types, the chart and security
 .PHONY: docs  # a folder, too
 docs: .venv/.dev  ## Write the tables that are generated (settings, chart values), and the site: build/site
 	$(venv)/python -m tools.settings_docs
+	$(venv)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(venv)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(venv)/zizmor --offline --no-progress --quiet .github
 	$(venv)/python -m tools.helm docs
 	$(venv)/python -m tools.site
 

@@ -35,8 +35,16 @@ def test_one_action_has_one_version(file):
 
 def test_dependabot_looks_after_actions_and_every_file_of_pinned_packages():
     config = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())
-    watched = {(each["package-ecosystem"], each["directory"]) for each in config["updates"]}
+    watched = {
+        (each["package-ecosystem"], directory)
+        for each in config["updates"]
+        for directory in each.get("directories", [each.get("directory")])
+    }
+    locks = [lock for folder in ("tests", "tools") for lock in (ROOT / folder).rglob("package-lock.json")]
 
-    assert watched == {("github-actions", "/"), ("pip", "/"), ("npm", "/tests/support/typescript")}
+    assert watched == {
+        ("github-actions", "/"),
+        ("pip", "/"),
+        *(("npm", f"/{lock.parent.relative_to(ROOT)}") for lock in locks),
+    }
     assert (ROOT / "constraints.txt").is_file()
-    assert (ROOT / "tests" / "support" / "typescript" / "package-lock.json").is_file()
