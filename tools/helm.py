@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,32 @@ def write_manifests(folder: Path) -> list[Path]:
     return [folder / file for file in parts]
 
 
+def package(folder: Path, *, repository: str | None = None) -> str:
+    """Write the chart's .tgz into a folder, and return its path.
+
+    A published chart takes its image from a repository by default; the one in the source code takes the image
+    that was built beside it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as copied:
+        source = CHART
+        if repository:
+            source = Path(copied) / CHART.name
+            shutil.copytree(CHART, source)
+            _replace(
+                source / "values.yaml", "\n  repository: rust-ml-api\n", f"\n  repository: {repository}\n"
+            )
+            _replace(source / "Chart.yaml", "image: rust-ml-api:", f"image: {repository}:")
+        with helm_python.Chart.load(source) as chart:
+            return str(chart.save(folder))
+
+
+def _replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert text.count(old) == 1, f"{file.name} has {old!r} {text.count(old)} times, not once"
+    file.write_text(text.replace(old, new))
+
+
 def _annotations(each: Object) -> Object:
     annotations: Object = each["metadata"].get("annotations", {})
     return annotations
@@ -136,6 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("folder", type=Path)
     command = commands.add_parser("package", help="write the chart's .tgz into a folder")
     command.add_argument("folder", type=Path)
+    command.add_argument("--repository", help="the image that it installs, such as ghcr.io/owner/rust-ml-api")
     commands.add_parser("docs", help="write the chart's README.md from the comments in values.yaml")
     options = parser.parse_args(arguments)
 
@@ -146,9 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "manifests":
         print(*write_manifests(options.folder), sep="\n")
     elif options.command == "package":
-        options.folder.mkdir(parents=True, exist_ok=True)
-        with helm_python.Chart.load(CHART) as chart:
-            print(chart.save(options.folder))
+        print(package(options.folder, repository=options.repository))
     else:
         readme = CHART / "README.md"
         readme.write_text(chart_docs.updated(readme.read_text(), (CHART / "values.yaml").read_text()))

@@ -7,6 +7,7 @@ import tarfile
 from itertools import chain, product
 from pathlib import Path
 
+import helm_python
 import kubernetes_validate
 import pytest
 import yaml
@@ -172,3 +173,22 @@ def test_the_package_contains_the_chart_and_nothing_else(tmp_path, capsys):
     } <= names_
     assert not any("ci" in name.parts for name in names_)
     assert str(archive) in capsys.readouterr().out
+
+
+def test_a_published_chart_takes_its_images_from_their_repository(tmp_path):
+    archive = helm.package(tmp_path, repository="ghcr.io/owner/rust-ml-api")
+
+    with helm_python.Chart.load(archive) as chart:
+        files = chart.render({"training": {"enabled": True}, "model": {"existingClaim": "weights"}})
+    manifests = (text for name, text in files.items() if name.endswith(".yaml"))
+    objects = [found for text in manifests for found in helm.parse(text)]
+    images = {
+        each["kind"]: each["spec"]["template"]["spec"]["containers"][0]["image"]
+        for each in objects
+        if each.get("kind") in ("Deployment", "Job")
+    }
+    image = f"ghcr.io/owner/rust-ml-api:{service.__version__}"
+    assert images == {"Deployment": image, "Job": f"{image}-training"}
+    with tarfile.open(archive) as packed:
+        about = yaml.safe_load(packed.extractfile("rust-ml-api/Chart.yaml"))
+    assert f"image: {image}" in about["annotations"]["artifacthub.io/images"]
