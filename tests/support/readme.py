@@ -5,8 +5,8 @@ The word after a block's language says what runs it:
 - none: ``tests/docs/test_guides.py`` runs it as it stands, against one server with the default settings
 - ``guide``: a test of this document there, with the files that it needs
 - ``install``: it installs or takes minutes; ``make`` is asked what it would do
-- ``docker``, ``cluster``, ``collector``: it needs Docker, a Kubernetes cluster or a collector of traces, so
-  nothing runs it here
+- ``docker``, ``cluster``, ``collector``, ``registry``: it needs Docker, a Kubernetes cluster, a collector of
+  traces or what a release has published, so nothing runs it here
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import NamedTuple
 from tests.support.paths import ROOT
 from tests.support.server import Server
 
-TAGS = {"", "guide", "install", "docker", "cluster", "collector"}
+TAGS = {"", "guide", "install", "docker", "cluster", "collector", "registry"}
 
 
 class Block(NamedTuple):
