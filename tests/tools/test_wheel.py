@@ -14,6 +14,8 @@ from tests.support.paths import ROOT
 
 FOLDERS = ("service", "training")
 SDIST = "from setuptools import build_meta; print(build_meta.build_sdist('..'))"
+# What commands leave in the repository, and what is hidden.
+NO_SOURCE = (".*", "__pycache__", "*.egg-info", "build", "data", "dist", "node_modules", "runs")
 WHEEL = "from setuptools import build_meta; print(build_meta.build_wheel('..'))"
 
 
@@ -28,13 +30,9 @@ def build(code, folder):
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory):
-    """The source distribution, built from what is committed or about to be."""
+    """The source distribution, built from a copy, for it leaves files beside its source."""
     source = tmp_path_factory.mktemp("package") / "source"
-    listed = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
-    for name in subprocess.check_output(listed, cwd=ROOT, text=True).split("\0")[:-1]:
-        if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, source / name)
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*NO_SOURCE))
     return build(SDIST, source)
 
 
