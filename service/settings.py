@@ -161,13 +161,21 @@ def misspelt_settings(environ: Mapping[str, str]) -> list[str]:
     own = [name for name in names if not name.startswith("OTEL_")]
     known = {spelling: name for name in own for spelling in _spellings(name)}
     lines = []
-    for name, text in environ.items():
-        if name in names or name in REMOVED or not text.strip() or SERVICE_LINK.search(name):
-            continue
-        found = [match for spelling in _spellings(name.upper()) for match in _close_matches(spelling, known)]
-        if found:
-            lines.append(f"{name} is not a setting and has no effect; did you mean {known[found[0]]}?")
-    return lines
+    for name in set(environ).difference(names, REMOVED):
+        meant = _meant(name, known)
+        if meant and environ[name].strip():
+            lines.append(f"{name} is not a setting and has no effect; did you mean {meant}?")
+    return sorted(lines)
+
+
+def _meant(name: str, known: Mapping[str, str]) -> str | None:
+    """Return the setting that a variable is nearly called after, if any; ``known`` is by spelling."""
+    if SERVICE_LINK.search(name):
+        return None
+    for spelling in _spellings(name.upper()):
+        if matches := _close_matches(spelling, known):
+            return known[matches[0]]
+    return None
 
 
 def _spellings(name: str) -> Iterator[str]:
@@ -197,16 +205,12 @@ def describe_settings() -> str:
 
 
 def _parse(name: str, text: str, type_: str, metadata: Mapping[str, Any]) -> Any:
-    low, high, choices = metadata["low"], metadata["high"], metadata["choices"]
     if type_ == "Path":
         return Path(text)
     if type_ == "str":
-        if choices and text.lower() not in choices:
-            raise InvalidSetting(f"{name} is {text!r}; expected one of: {', '.join(choices)}")
-        if name.endswith("_ENDPOINT") and not text.startswith(("http://", "https://")):
-            raise InvalidSetting(f"{name} is {text!r}; expected a URL such as http://collector:4318")
-        return text.lower() if choices else text
+        return _parse_text(name, text, metadata["choices"])
     number, kind = (float, "a number") if type_.startswith("float") else (int, "a whole number")
+    low, high = metadata["low"], metadata["high"]
     try:
         value = number(text)
     except ValueError:
@@ -214,3 +218,11 @@ def _parse(name: str, text: str, type_: str, metadata: Mapping[str, Any]) -> Any
     if value is None or not low <= value <= high:
         raise InvalidSetting(f"{name} is {text!r}; expected {kind} from {low} to {high}")
     return value
+
+
+def _parse_text(name: str, text: str, choices: Collection[str]) -> str:
+    if choices and text.lower() not in choices:
+        raise InvalidSetting(f"{name} is {text!r}; expected one of: {', '.join(choices)}")
+    if name.endswith("_ENDPOINT") and not text.startswith(("http://", "https://")):
+        raise InvalidSetting(f"{name} is {text!r}; expected a URL such as http://collector:4318")
+    return text.lower() if choices else text

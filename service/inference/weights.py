@@ -96,14 +96,16 @@ def find_file(path: Path) -> Path:
     found = [name for name in names if name.endswith(".pt")]
     if len(found) == 1:
         return path / found[0]
-    shown = found or names
-    more = len(shown) - MAX_NAMES_SHOWN
-    listed = ", ".join(shown[:MAX_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
     if found:
-        what = f"{len(found)} weights files ({listed})"
+        what = f"{len(found)} weights files ({_listed(found)})"
     else:
-        what = "no weights file (*.pt)" + (f" but {listed}" if names else "")
+        what = "no weights file (*.pt)" + (f" but {_listed(names)}" if names else "")
     raise InvalidModel(f"{path} is a folder with {what}; set MODEL_PATH to one file, or leave one in it")
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - MAX_NAMES_SHOWN
+    return ", ".join(names[:MAX_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def file_sha256(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
