@@ -16,7 +16,8 @@ Train with seeds 1 to 5, to see how far accuracy depends on the seed, and export
 
     python -m training --data DIR --out runs/five --students 5
 
-Go on after an interruption; share the work between two processes; see in a few steps that all works:
+Go on after an interruption; share the work between two processes (between machines: training/elastic.py); see
+in a few steps that all works:
 
     python -m training --data DIR --out runs/first --resume
     torchrun --nproc-per-node=2 -m training --data DIR --out runs/first
@@ -35,17 +36,19 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from training import TrainingError, distributed
 from training.data import Dataset, Digits, load_mnist, split
-from training.distillation import Distillation
+from training.distillation import Distillation, Student
 from training.epoch_log import EpochLog
 from training.evaluate import Result, evaluate, evaluate_corruptions, forward_microseconds
 from training.export import FILE_NAME
@@ -95,21 +98,33 @@ def run(options: argparse.Namespace) -> None:
         distillation = Distillation(options.out, train, validation, device, options.resume, log)
         students = distillation.train_students(recipe_of(options), options.students)
         seconds = time.perf_counter() - started
-        if distributed.rank() == 0:
-            results = evaluate(students, validation, data.test, options.temperature)
-            facts = facts_of(options, data, len(train), device, seconds, results[0])
-            report = write_results(options.out, results, facts, data.test)
-            write_pictures(options.out, results[0], data.test)
-            floor = {"min_accuracy": options.min_accuracy, "max_drop": options.max_drop}
-            if options.publish:
-                check(options.out / FILE_NAME, options.publish, **floor)  # before the minutes that follow
-            if options.corruptions:
-                print(f"wrote {options.out / FILE_NAME}; next, corrupted images are read", flush=True)
-                results = with_corruptions(options, results, validation, data.test)
-                report = write_results(options.out, results, facts, data.test)
-            print(summary(options.out, report), flush=True)
-            if options.publish:
-                print(publish(options.out / FILE_NAME, options.publish, **floor), flush=True)
+        facts = functools.partial(facts_of, options, data, len(train), device, seconds)
+        # The others wait, so that they end as the first process does and can start again with it.
+        distributed.from_first(lambda: finish(options, students, validation, data.test, facts))
+
+
+def finish(
+    options: argparse.Namespace,
+    students: list[Student],
+    validation: Digits,
+    test: Digits,
+    facts_with: Callable[[Result], RunFacts],
+) -> None:
+    """Calibrate and measure the students, write the run folder, and publish if that was asked for."""
+    results = evaluate(students, validation, test, options.temperature)
+    facts = facts_with(results[0])
+    report = write_results(options.out, results, facts, test)
+    write_pictures(options.out, results[0], test)
+    floor = {"min_accuracy": options.min_accuracy, "max_drop": options.max_drop}
+    if options.publish:
+        check(options.out / FILE_NAME, options.publish, **floor)  # before the minutes that follow
+    if options.corruptions:
+        print(f"wrote {options.out / FILE_NAME}; next, corrupted images are read", flush=True)
+        results = with_corruptions(options, results, validation, test)
+        report = write_results(options.out, results, facts, test)
+    print(summary(options.out, report), flush=True)
+    if options.publish:
+        print(publish(options.out / FILE_NAME, options.publish, **floor), flush=True)
 
 
 def with_corruptions(

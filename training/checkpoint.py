@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from training import TrainingError
+from training import TrainingError, distributed
 from training.files import write_bytes
 from training.train import Trainer
 
@@ -24,15 +24,18 @@ def save(trainer: Trainer, path: Path) -> None:
 def resume(trainer: Trainer, path: Path) -> None:
     """Bring the trainer to where the file was written, if there is one.
 
-    Raises TrainingError if the file cannot be read or comes from a run with other options or another network.
+    In a group the first process reads it for all: on a network file system others may still see the file of
+    the epoch before, and would then wait in vain. Raises TrainingError if it cannot be read or is of a run
+    with other options or another network.
     """
-    if not path.exists():
+    content = distributed.from_first(lambda: _read(path))
+    if content is None:
         return
     try:
-        state = torch.load(path, map_location=trainer.device, weights_only=True)
+        state = torch.load(io.BytesIO(content), map_location=trainer.device, weights_only=True)
         recipe = state.pop("recipe")
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"cannot read {path}; start again with --force") from error
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise _unreadable(path) from error
     wanted = dataclasses.asdict(trainer.recipe)
     differing = [f"{name} {recipe.get(name)}" for name, value in wanted.items() if recipe.get(name) != value]
     if differing:
@@ -45,3 +48,16 @@ def resume(trainer: Trainer, path: Path) -> None:
         raise TrainingError(
             f"{path} is of another network; choose another --out, or start again with --force"
         ) from error
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> TrainingError:
+    return TrainingError(f"cannot read {path}; start again with --force")

@@ -27,7 +27,7 @@ from training.augment import AugmentedBatches, augmentation
 from training.data import Batch, Batches, Digits
 from training.epoch_log import EpochLog
 from training.files import as_json
-from training.model import CLASSES, STUDENT, TEACHER, DigitNet, Layer, content_hash, predict
+from training.model import CLASSES, STUDENT, TEACHER, DigitNet, Layer, content_hash, parameters_hash, predict
 from training.progress import Progress
 from training.recipe import Recipe
 from training.train import Epoch, Trainer
@@ -96,6 +96,11 @@ class Distillation:
                 self.log.add(name, trainer.history[-1])
 
         model = trainer.run(self.validation, after_epoch=save, title=name)
+        if distributed.world_size() > 1:
+            print(
+                f"{name}: {distributed.told()} has parameters {parameters_hash(trainer.model)[:12]}",
+                flush=True,
+            )
         return Student(recipe, model, trainer.history)
 
 

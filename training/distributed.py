@@ -1,21 +1,26 @@
-"""Several processes training one model, as `torchrun` starts them; one process needs none of this."""
+"""Several processes training one model, as torchrun's agent starts them; one process needs none of this."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from training import TrainingError
+
+Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
 def process_group(name: str) -> Iterator[torch.device]:
-    """Join the group if `torchrun` started this process; gives the device to train on.
+    """Join the group if torchrun's agent started this process; gives the device to train on.
 
     `cuda` means a GPU of its own for each process of this machine. Raises TrainingError if there is none.
     """
@@ -26,9 +31,12 @@ def process_group(name: str) -> Iterator[torch.device]:
     if device.type == "cuda":
         device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(device)
-    # The others wait while the first process makes the soft labels; `torchrun` ends them all if one fails.
+    # `torch.distributed` would wait as long for a process to come as for one that works.
+    store, rank, world_size = next(rendezvous("env://", timeout=dt.timedelta(minutes=10)))
+    # The others wait while the first process makes soft labels or measures; the agent ends all if one fails.
+    backend = "nccl" if device.type == "cuda" else "gloo"
     timeout = dt.timedelta(days=1)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timeout)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=timeout)
     try:
         yield device
     finally:
@@ -66,6 +74,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def told() -> str:
+    """How a log calls this process: `process 0 of 2 on HOST`."""
+    return f"process {rank()} of {world_size()} on {socket.gethostname()}"
+
+
 @contextlib.contextmanager
 def rank_zero_first() -> Iterator[None]:
     """Let the first process do the block before the others: one downloads, the rest find it done."""
@@ -74,3 +87,23 @@ def rank_zero_first() -> Iterator[None]:
     yield
     if rank() == 0 and world_size() > 1:
         dist.barrier()
+
+
+def from_first(work: Callable[[], Result]) -> Result:
+    """What the function gives, called in the first process alone; the others wait for it.
+
+    A TrainingError in the first process is raised in all of them. What is given must be small and picklable.
+    """
+    if world_size() == 1:
+        return work()
+    outcome: list[Any] = [None, None]
+    if rank() == 0:
+        try:
+            outcome[0] = work()
+        except TrainingError as error:
+            outcome[1] = error
+    dist.broadcast_object_list(outcome, src=0)
+    result, refusal = outcome
+    if refusal is not None:
+        raise refusal
+    return result  # type: ignore[no-any-return]

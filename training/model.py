@@ -56,8 +56,17 @@ def parameter_count(model: nn.Module) -> int:
 
 def content_hash(model: nn.Module) -> str:
     """The sha256, in hex, of all parameters and buffers: name, shape, type and little-endian bytes."""
+    return _hash(model.state_dict())
+
+
+def parameters_hash(model: nn.Module) -> str:
+    """The same of the parameters alone, which are equal in all processes that train a network together."""
+    return _hash(dict(model.named_parameters()))
+
+
+def _hash(tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         array = tensor.detach().cpu().contiguous().numpy()
         digest.update(f"{name} {array.shape} {array.dtype.str}".encode())
         digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
