@@ -18,18 +18,21 @@ install_into = index=$$(tools/torch_index.sh $(1)/python) \
 install = $(call install_into,$(venv))
 
 # `tools` is a folder, too.
-.PHONY: serve test test-fast tools train lint image image-training manifests sbom bench soak package version release-check e2e help clean
+.PHONY: serve test test-fast test-nodes tools train lint image image-training manifests sbom bench soak package version release-check e2e help clean
 
 serve: .venv/.serve  ## Serve the bundled weights on http://localhost:3000
 	$(venv)/python -m service
 
 test: .venv/.dev  ## Run every test that needs no cluster
 	tools/install.sh --check
-	$(venv)/python -m pytest --numprocesses 2 --dist worksteal -m "not cluster and not alone"
+	$(venv)/python -m pytest --numprocesses 2 --dist worksteal -m "not cluster and not netns and not alone"
 	$(venv)/python -m pytest -m alone
 
 test-fast: .venv/.dev  ## Run the tests that need no browser and no minute of load
-	$(venv)/python -m pytest --numprocesses 2 --dist worksteal -m "not cluster and not alone and not browser and not slow"
+	$(venv)/python -m pytest --numprocesses 2 --dist worksteal -m "not cluster and not netns and not alone and not browser and not slow"
+
+test-nodes: .venv/.dev  ## Train in two network namespaces, as in the pods of a Job for two nodes; needs root
+	$(venv)/python -m pytest -m netns
 
 tools:  ## Install the programs that the tests drive (apt-get): chromium, faketime, haproxy, node, npm, wrk
 	tools/install.sh

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
-from typing import Any
 
 import helm_python
 import jsonschema
@@ -14,23 +13,12 @@ from tritonclient import http as triton
 
 from service.settings import Settings
 from tests.support.paths import DATA
+from tests.support.schemas import strict
 from tests.support.weights import write_constant
 from tools import helm
 
 SCHEMA = json.loads((DATA / "kserve" / "servingruntime-v1alpha1.json").read_text())
 VALUES = helm.read_values(helm.CHART / "ci" / "kserve-values.yaml")
-
-
-def strict(schema: Any) -> Any:
-    """The same schema, but fields that it does not know are errors: the API server would drop them."""
-    if isinstance(schema, list):
-        return [strict(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {key: strict(value) for key, value in schema.items()}
-    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
-        found.setdefault("additionalProperties", False)
-    return found
 
 
 def runtime(values=VALUES, **options):

@@ -356,6 +356,16 @@ def test_the_empty_default_of_workers_is_ignored(workers):
             "/training/args/1': got object, want boolean or number or",
         ),
         ({"training": {"image": 1}}, "at '/training/image': got number, want string"),
+        ({"training": {"nodes": 0}}, "at '/training/nodes': minimum: got 0, want 1"),
+        ({"training": {"nodes": 101}}, "at '/training/nodes': maximum: got 101, want 100"),
+        (
+            {"training": {"engine": "pytorchjob"}},
+            "at '/training/engine': value must be one of 'job', 'trainjob'",
+        ),
+        (
+            {"training": {"trainJob": {"runtimeRef": {"kind": "Runtime"}}}},
+            "at '/training/trainJob/runtimeRef/kind': value must be one of 'ClusterTrainingRuntime',",
+        ),
         (
             {"training": {"existingDataClaim": "A_b"}},
             "at '/training/existingDataClaim': 'A_b' does not match",

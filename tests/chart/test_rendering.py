@@ -15,7 +15,7 @@ import yaml
 import service
 from tools import helm
 
-CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject", "HTTPRoute", "ServingRuntime"}
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject", "HTTPRoute", "ServingRuntime", "TrainJob"}
 ci_values = pytest.mark.parametrize("file", helm.CI_VALUES, ids=lambda file: file.stem)
 
 
@@ -104,7 +104,13 @@ def test_selectors_choose_the_serving_pods_and_no_others(file):
     template = helm.find(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
     others = [each for each in objects if each["kind"] == "Pod"]
     others += [each["spec"]["template"] for each in objects if each["kind"] == "Job"]
-    of_kind = {each["kind"]: each["spec"] for each in objects if "spec" in each}
+    # Those of the pods that train together: test_training_nodes.py.
+    own = [
+        each
+        for each in objects
+        if not each["metadata"]["labels"]["app.kubernetes.io/name"].endswith("-training")
+    ]
+    of_kind = {each["kind"]: each["spec"] for each in own if "spec" in each}
     selectors = [of_kind["Service"]["selector"], of_kind["Deployment"]["selector"]["matchLabels"]]
     if "PodDisruptionBudget" in of_kind:
         selectors.append(of_kind["PodDisruptionBudget"]["selector"]["matchLabels"])

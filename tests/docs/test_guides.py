@@ -196,12 +196,14 @@ def test_training(tmp_path):
     assert serve == f"MODEL_PATH=runs/latest/{BUNDLED_MODEL.name} python -m service"
 
 
-@pytest.mark.parametrize("guide", ["your-own-model.md", "from-torchserve.md", "kserve.md", "operations.md"])
+@pytest.mark.parametrize(
+    "guide", ["your-own-model.md", "from-torchserve.md", "kserve.md", "operations.md", "training.md"]
+)
 def test_the_charts_values_that_are_named_exist(guide):
     values = yaml.safe_load((ROOT / "charts" / "rust-ml-api" / "values.yaml").read_text())
     text = (ROOT / "docs" / guide).read_text()
-    sections = "model|kserve|apiKeys|grafanaDashboard|prometheusRule|serviceMonitor"
-    named = re.findall(rf"`((?:{sections})\.\w+)(?:=\w+)?`", text)
+    sections = "model|kserve|apiKeys|grafanaDashboard|prometheusRule|serviceMonitor|training"
+    named = re.findall(rf"`((?:{sections})\.(?!json)\w+)(?:[=.]\w+)?`", text)
 
     assert named
     for name in named:

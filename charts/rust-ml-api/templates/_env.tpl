@@ -90,16 +90,17 @@ a reference to the CPU limit: it sets PORT from the container's port, and the se
 
 {{/* The training container's own variables: Matplotlib and the download of MNIST need a writable folder. */}}
 {{- define "rust-ml-api.trainingEnv" -}}
+{{- $root := index . 0 -}}
 - name: HOME
   value: /tmp
 - name: MPLCONFIGDIR
   value: /tmp/matplotlib
-{{- if dig "limits" "cpu" "" .Values.training.resources }}
+{{- if dig "limits" "cpu" "" $root.Values.training.resources }}
 # The kubelet rounds it up to whole CPUs. As many threads compute: more would wait for each other.
 - name: CPU_LIMIT
   valueFrom:
     resourceFieldRef:
-      containerName: training
+      containerName: {{ index . 1 }}
       resource: limits.cpu
       divisor: "1"
 {{- end }}

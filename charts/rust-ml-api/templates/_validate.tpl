@@ -17,9 +17,7 @@ stops the installation with a message that names the values and says what to cha
 {{- fail (printf "settings.workers is %v, but this setting no longer exists: each pod runs one process. Remove it, and set replicaCount or autoscaling for more processes." $workers) }}
 {{- end }}
 {{- include "rust-ml-api.validateSources" (list . "model" $v.model) }}
-{{- if and $v.training.enabled (not $v.model.existingClaim) }}
-{{- fail "training.enabled is true, but model.existingClaim is empty: the Job needs a PersistentVolumeClaim to write the weights to. Set model.existingClaim." }}
-{{- end }}
+{{- include "rust-ml-api.validateTraining" . }}
 {{- include "rust-ml-api.validateNames" . }}
 {{- include "rust-ml-api.validateCanary" . }}
 {{- include "rust-ml-api.validateResources" (list "resources" $v.resources) }}

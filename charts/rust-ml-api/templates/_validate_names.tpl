@@ -22,7 +22,7 @@ can't take, and those that are twice in a list in which each name may be once.
 {{- if $v.kserve.enabled }}
 {{- include "rust-ml-api.refuseTwice" (list "extraEnv" "name" (include "rust-ml-api.kserveEnv" . | fromYamlArray) $v.extraEnv "; the chart sets variables of the runtime for KServe") }}
 {{- end }}
-{{- include "rust-ml-api.refuseTwice" (list "training.extraEnv" "name" (include "rust-ml-api.trainingEnv" . | fromYamlArray) $v.training.extraEnv "") }}
+{{- include "rust-ml-api.refuseTwice" (list "training.extraEnv" "name" (include "rust-ml-api.trainingEnv" (list . "training") | fromYamlArray) $v.training.extraEnv "") }}
 {{- range $called, $variables := dict "extraEnv" $v.extraEnv "training.extraEnv" $v.training.extraEnv }}
 {{- range $variables }}
 {{- if and (hasKey . "value") (hasKey . "valueFrom") }}
