@@ -18,11 +18,12 @@ from tools import helm
 from training.publish import PublishRefused
 
 EPOCHS = 30
-MINUTES = 5 * 60.0
+# Of processor time it takes half a minute; a busy machine makes it slow, not red.
+MINUTES = 15 * 60.0
 DATA = ["--data", "/data", "--validation", "100"]
 ARGUMENTS = [*DATA, "--batch-size", "50", "--defects", "0", "--no-corruptions"]
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(autouse=True, scope="module")
