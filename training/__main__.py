@@ -58,6 +58,7 @@ from training.recipe import Recipe
 from training.results import RunFacts, write_pictures, write_results
 from training.run_folder import prepare, saved_epochs
 from training.summary import summary
+from training.training_set import training_set
 
 # The exit status of a program that SIGINT ended, as shells have it.
 INTERRUPTED = 130
@@ -95,23 +96,27 @@ def run(options: argparse.Namespace) -> None:
             train = train.take(slice(5 * options.batch_size))
         print_once(f"{len(train):,} training images, {len(validation):,} validation images")
         started = time.perf_counter()
-        distillation = Distillation(options.out, train, validation, device, options.resume, log)
-        students = distillation.train_students(recipe_of(options), options.students)
+        recipe = recipe_of(options)
+        shown = training_set(train, recipe, progress=distributed.rank() == 0)
+        distillation = Distillation(options.out, shown, validation, device, options.resume, log)
+        students = distillation.train_students(recipe, options.students)
         seconds = time.perf_counter() - started
         facts = functools.partial(facts_of, options, data, len(train), device, seconds)
         # The others wait, so that they end as the first process does and can start again with it.
-        distributed.from_first(lambda: finish(options, students, validation, data.test, facts))
+        distributed.from_first(lambda: finish(options, students, train, validation, data.test, facts))
 
 
 def finish(
     options: argparse.Namespace,
     students: list[Student],
+    train: Digits,
     validation: Digits,
     test: Digits,
     facts_with: Callable[[Result], RunFacts],
 ) -> None:
     """Calibrate and measure the students, write the run folder, and publish if that was asked for."""
-    results = evaluate(students, validation, test, options.temperature)
+    calibration = {"temperature": options.temperature, "outlier_rate": options.outlier_rate}
+    results = evaluate(students, train, validation, test, **calibration)
     facts = facts_with(results[0])
     report = write_results(options.out, results, facts, test)
     write_pictures(options.out, results[0], test)

@@ -18,6 +18,7 @@ from torchvision.transforms import v2
 
 from training.data import Batch, Digits
 from training.defects import RandomDefects, knot_weights, uniform
+from training.recipe import Recipe
 
 
 class RandomWarp(v2.Transform):  # type: ignore[misc]  # torchvision ships no types
@@ -78,26 +79,67 @@ class RandomWarp(v2.Transform):  # type: ignore[misc]  # torchvision ships no ty
         return F.grid_sample(inpt, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def augmentation(*, defects: float, warp: float = 1.0) -> v2.Transform:
+class RandomResolution(v2.Transform):  # type: ignore[misc]
+    """Show a fraction of the images as small pictures are that were enlarged.
+
+    They are averaged over the cells of a coarse grid, in 17 levels, and enlarged again in one of three ways.
+    Images are float32 (N, 1, H, W) in 0..1 and stay in it; grid and way are the same for the whole batch.
+    """
+
+    WAYS = ("bicubic", "bilinear", "nearest")
+
+    def __init__(self, fraction: float, *, cells: tuple[int, int] = (9, 15)) -> None:
+        super().__init__()
+        self.fraction = fraction
+        self.cells = cells
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Choose the images, rows and columns of the grid, and the way back."""
+        chosen = (torch.rand(len(flat_inputs[0])) < self.fraction).nonzero().squeeze(1)
+        cells = [int(torch.randint(*self.cells, ())) for _ in range(2)]
+        return {"chosen": chosen, "cells": cells, "way": self.WAYS[int(torch.randint(len(self.WAYS), ()))]}
+
+    def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
+        """Return a copy of the images in which the chosen ones are coarse."""
+        chosen = params["chosen"].to(inpt.device)
+        if not len(chosen):
+            return inpt
+        images = inpt.clone()
+        cells = (F.interpolate(inpt[chosen], size=params["cells"], mode="area") * 16).round() / 16
+        # What reads pictures takes the darkest ink for full ink.
+        cells = cells / cells.amax(dim=(2, 3), keepdim=True).clamp(min=0.2)
+        smooth = {} if params["way"] == "nearest" else {"align_corners": False}
+        enlarged = F.interpolate(cells.clamp(max=1), size=inpt.shape[-2:], mode=params["way"], **smooth)
+        images[chosen] = enlarged.clamp(0, 1)
+        return images
+
+
+def augmentation(*, defects: float, warp: float = 1.0, low_resolution: float = 0.0) -> v2.Transform:
     """The pipeline for training: (N, 1, H, W) float32 in 0..1 to the same.
 
     Args:
         defects: fraction of the images that `RandomDefects` spoils.
         warp: strength of `RandomWarp`; 1 is its default ranges.
+        low_resolution: fraction of the images that `RandomResolution` shows through a coarse grid.
     """
     bend = RandomWarp(
         degrees=15 * warp, scale=0.15 * warp, shear=0.25 * warp, translate=0.1 * warp, elastic=0.05 * warp
     )
-    return v2.Compose([bend, RandomDefects(defects)])
+    return v2.Compose([bend, RandomResolution(low_resolution), RandomDefects(defects)])
+
+
+def recipe_augmentation(recipe: Recipe) -> v2.Transform:
+    """The pipeline that a recipe asks for."""
+    return augmentation(defects=recipe.defects, warp=recipe.warp, low_resolution=recipe.low_resolution)
 
 
 class AugmentedBatches:
     """Images that look new each time, with their labels alone."""
 
-    def __init__(self, digits: Digits, *, defects: float, warp: float, device: torch.device) -> None:
+    def __init__(self, digits: Digits, recipe: Recipe, *, device: torch.device) -> None:
         self.images = digits.images.to(device)
         self.labels = digits.labels.to(device)
-        self.augment = augmentation(defects=defects, warp=warp)
+        self.augment = recipe_augmentation(recipe)
         self.image_count = len(digits)
 
     def epoch(self, number: int, indices: Iterable[Tensor]) -> Iterator[Batch]:  # noqa: ARG002

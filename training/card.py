@@ -50,17 +50,16 @@ Reads one handwritten digit. Made on {created} with PyTorch {torch}.
 Input: float32 `[N, 1, 28, 28]`, pixels 0 to 1, white ink on black, the digit centred as in MNIST; normalisation is
 inside. Output: float32 logits `[N, 10]`, one for each of the digits 0 to 9; their softmax is the probability.
 
-Meant for single digits, drawn or cut out. It has no answer for what is not a digit: letters, several digits or an
-empty image still give some digit, sometimes with high confidence. MNIST was written by census workers and pupils in
-the United States, and other ways of writing 1, 4, 7 and 9 are rare in it: measure on your own images before you
-rely on it.
+Meant for single digits, drawn or cut out. {outliers} MNIST was written by census workers and pupils in
+the United States; other ways of writing 1, 4, 7 and 9 are rare in it, and training adds only drawn ones: measure on
+your own images before you rely on it.
 
 ## Training
 
 {train_images:,} images of {dataset} (sha256 over the files `{sha256}`), {epochs} epochs, seed {seed}, teachers:
 {teachers}. The exported weights are the exponential moving average after the last step; the test images were used once,
 at the end.
-
+{negatives}
 ## Corrupted images
 
 {corruptions}
@@ -81,7 +80,39 @@ def as_markdown(card: dict[str, Any], report: dict[str, Any]) -> str:
         speed=" / ".join(str(speed[size]) for size in ("1", "8", "32")),
         corruption_accuracy=_corruption_accuracy(card["metrics"]),
         corruptions=_corruptions(report["corruptions"]),
+        outliers=_outliers(card),
+        negatives=_negatives(report["outliers"]),
     )
+
+
+def _outliers(card: dict[str, Any]) -> str:
+    """What happens to an image of no digit."""
+    if "outlier" not in card:
+        return (
+            "It has no answer for what is not a digit: letters, several digits or an\n"
+            "empty image still give some digit, sometimes with high confidence."
+        )
+    return (
+        "An image is an outlier if its energy, minus the logsumexp of its\n"
+        f"logits, is above {card['outlier']['threshold']}: a letter, a scribble, several digits, nothing. "
+        "It gives some digit all the\nsame."
+    )
+
+
+def _negatives(outliers: dict[str, Any] | None) -> str:
+    """A table of what is flagged, if the network tells outliers."""
+    if outliers is None:
+        return ""
+    rows = [
+        "\n## Outliers\n",
+        f"{outliers['digits']:.2%} of the test images are flagged. An image of no digit has a higher energy\n"
+        f"than a test image with a probability of {outliers['auroc']:.4f} (AUROC).\n",
+        "| images of no digit | flagged |",
+        "| --- | --- |",
+    ]
+    by_share = sorted(outliers["kinds"].items(), key=lambda item: item[1])
+    rows += [f"| {kind.replace('_', ' ')} | {share:.1%} |" for kind, share in by_share]
+    return "\n".join(rows) + "\n"
 
 
 def _corruption_accuracy(metrics: dict[str, float]) -> str:

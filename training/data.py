@@ -29,7 +29,7 @@ SPLIT_SEED = 2015
 
 @dataclass(frozen=True)
 class Digits:
-    """Images (N, 1, 28, 28) uint8 and labels (N,) int64."""
+    """Images (N, 1, 28, 28) uint8 and labels (N,) int64: a digit, or `model.NO_DIGIT`."""
 
     images: Tensor
     labels: Tensor
@@ -56,7 +56,7 @@ class Dataset:
 
 
 class Batch(NamedTuple):
-    """Images (N, 1, 28, 28) float32 in 0..1, labels (N,), and soft labels (N, 10) if there are teachers."""
+    """Images (N, 1, 28, 28) float32 in 0..1, labels (N,), and soft labels (N, 11) if there are teachers."""
 
     images: Tensor
     labels: Tensor

@@ -23,17 +23,27 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training import TrainingError, checkpoint, distributed
-from training.augment import AugmentedBatches, augmentation
+from training.augment import AugmentedBatches, recipe_augmentation
 from training.data import Batch, Batches, Digits
 from training.epoch_log import EpochLog
 from training.files import as_json
-from training.model import CLASSES, STUDENT, TEACHER, DigitNet, Layer, content_hash, parameters_hash, predict
+from training.model import (
+    CLASSES,
+    STUDENT,
+    TEACHER,
+    DigitNet,
+    Layer,
+    content_hash,
+    parameters_hash,
+    predict,
+    with_no_digit,
+)
 from training.progress import Progress
 from training.recipe import Recipe
 from training.train import Epoch, Trainer
 
 # One augmented image and its soft label; a file is an array (views, images) of these, as of np.save.
-LABELLED_IMAGE = np.dtype([("image", np.uint8, (28, 28)), ("soft_label", np.float32, (len(CLASSES),))])
+LABELLED_IMAGE = np.dtype([("image", np.uint8, (28, 28)), ("soft_label", np.float32, (len(CLASSES) + 1,))])
 CHUNK = 128
 
 
@@ -65,7 +75,7 @@ class Distillation:
 
     def _batches(self, recipe: Recipe) -> Batches:
         """Images with the teachers' soft labels, or freshly augmented ones where there are no teachers."""
-        augmented = AugmentedBatches(self.train, defects=recipe.defects, warp=recipe.warp, device=self.device)
+        augmented = AugmentedBatches(self.train, recipe, device=self.device)
         if not recipe.teachers:
             return augmented
         ensemble = [
@@ -106,7 +116,7 @@ class Distillation:
 
 def file_name(digits: Digits, ensemble: Sequence[DigitNet], recipe: Recipe) -> str:
     """A name made of all that decides the soft labels: a file that has it can be used again."""
-    decisive = ("views", "defects", "warp", "distillation_temperature", "bfloat16")
+    decisive = ("views", "defects", "warp", "low_resolution", "distillation_temperature", "bfloat16")
     facts = {
         "digits": hashlib.sha256(digits.images.numpy().tobytes()).hexdigest(),
         "teachers": [content_hash(teacher) for teacher in ensemble],
@@ -150,7 +160,7 @@ def _fill(
 ) -> None:
     """Make each view and its soft labels."""
     device = next(ensemble[0].parameters()).device
-    augment = augmentation(defects=recipe.defects, warp=recipe.warp)
+    augment = recipe_augmentation(recipe)
     with Progress("soft labels", views.size, "images") as shows:
         for number, view in enumerate(views):
             torch.manual_seed(number)  # of the view alone, so that students of any seed can share them
@@ -164,8 +174,8 @@ def _fill(
 
 
 def soft_labels(images: Tensor, ensemble: Sequence[DigitNet], recipe: Recipe) -> Tensor:
-    """The mean over the teachers of their probabilities (N, 10) at the temperature, on the CPU."""
-    logits = [predict(teacher, images, bfloat16=recipe.bfloat16) for teacher in ensemble]
+    """The mean over the teachers of their probabilities (N, 11) at the temperature, on the CPU."""
+    logits = [with_no_digit(predict(teacher, images, bfloat16=recipe.bfloat16)) for teacher in ensemble]
     probabilities = [F.softmax(each / recipe.distillation_temperature, dim=1) for each in logits]
     return torch.stack(probabilities).mean(dim=0)
 

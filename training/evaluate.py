@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import statistics
 import time
@@ -20,6 +21,7 @@ from training.data import Digits
 from training.distillation import Student
 from training.export import check_agreement, frozen
 from training.model import divide_logits, predict
+from training.outlier_evaluation import OutlierReport, measure_outliers
 from training.progress import Progress
 
 
@@ -41,19 +43,29 @@ class Result:
     module: torch.jit.ScriptModule
     validation: Evaluation | None
     test: Evaluation
+    outliers: OutlierReport | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
         """The scores on the held-out images, if there are some, and on the test images."""
-        return (self.validation.scores if self.validation else {}) | self.test.scores
+        validation = self.validation.scores if self.validation else {}
+        return validation | self.test.scores | (self.outliers.scores if self.outliers else {})
 
 
 def evaluate(
-    students: Sequence[Student], validation: Digits, test: Digits, temperature: float | None
+    students: Sequence[Student],
+    train: Digits,
+    validation: Digits,
+    test: Digits,
+    *,
+    temperature: float | None,
+    outlier_rate: float,
 ) -> list[Result]:
     """Export the students, a temperature folded into each, and evaluate the exported modules, in seconds.
 
-    The temperature is the one given, or fitted on the held-out images, or 1 where there are none.
+    The temperature is the one given, or fitted on the held-out images, or 1 where there are none. Where
+    networks learned from negatives, `outlier_rate` of the held-out images count as outliers, or of the
+    training images where none are held out.
     """
     temperatures = [_calibrate(student, validation, temperature) for student in students]
     modules = [frozen(student.model) for student in students]
@@ -62,7 +74,13 @@ def evaluate(
     results = []
     for student, fitted, module in zip(students, temperatures, modules, strict=True):
         held_out = _evaluate_on("validation", module, validation) if len(validation) else None
-        results.append(Result(student, fitted, module, held_out, _evaluate_on("test", module, test)))
+        on_test = _evaluate_on("test", module, test)
+        outliers = None
+        if student.recipe.negatives:
+            known = held_out.logits if held_out else exported_logits(module, train.pixels())
+            read = functools.partial(exported_logits, module)
+            outliers = measure_outliers(read, known, on_test.logits, test, outlier_rate)
+        results.append(Result(student, fitted, module, held_out, on_test, outliers))
     return results
 
 

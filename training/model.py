@@ -7,8 +7,11 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 CLASSES = tuple("0123456789")
+# The label of what is no digit. Its logit is always 0: the network has none for it.
+NO_DIGIT = len(CLASSES)
 
 # Output channels, kernel side, stride and padding of each convolution. Chosen for the time that one thread
 # needs (training/EXPERIMENTS.md has the table): the stem halves 28 x 28 at once and lets its empty border go,
@@ -79,6 +82,15 @@ def divide_logits(model: DigitNet, temperature: float) -> None:
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.div_(temperature)
+
+
+def with_no_digit(logits: Tensor) -> Tensor:
+    """Logits (N, 10) with a column of zeros for `NO_DIGIT`: (N, 11).
+
+    A network that learns from these has a low logsumexp of its ten logits where there is no digit, which is
+    their energy (`outliers.py`); the ten, and what it costs to compute them, stay as they are.
+    """
+    return F.pad(logits, (0, 1))
 
 
 def forward(model: nn.Module, images: Tensor, *, bfloat16: bool) -> Tensor:

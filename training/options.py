@@ -55,6 +55,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--ema-decay", recipe.ema_decay, fraction, "X", "of the exponential moving average of the weights")
     add("--defects", recipe.defects, fraction, "X", "fraction of images spoiled by noise, blur and the like")
     add("--warp", recipe.warp, positive, "X", "strength of rotation, scaling, shift and bending")
+    coarse = "fraction of images seen through a coarse grid, as small pictures are"
+    add("--low-resolution", recipe.low_resolution, fraction, "X", coarse)
+    more = "digits of other forms and pens to train on, for each training image"
+    add("--drawn", recipe.drawn, amount, "X", more)
+    others = "images of no digit to train on, for each training image; with 0, outliers are not told"
+    add("--negatives", recipe.negatives, amount, "X", others)
+    rate = "of held-out digits that may count as outliers"
+    add("--outlier-rate", 0.003, fraction, "X", rate)
     add("--students", 1, count, "N", "networks to train, with seeds from --seed on; the first is exported")
     add("--teachers", 0, natural, "N", "wider networks to train first and to learn from")
     add("--teacher-epochs", None, count, "N", "their passes over the images; without it, as --epochs")
@@ -124,6 +132,14 @@ def positive(text: str) -> float:
     value = float(text)
     if not value > 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def amount(text: str) -> float:
+    """A number of at least 0."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 0")
     return value
 
 

@@ -26,6 +26,9 @@ class Recipe:
     ema_decay: float = 0.999
     defects: float = 0.15
     warp: float = 0.7
+    low_resolution: float = 0.15
+    drawn: float = 0.25
+    negatives: float = 0.4
     teachers: int = 0
     teacher_epochs: int = 0
     views: int = 0

@@ -37,12 +37,15 @@ def write_results(folder: Path, results: Sequence[Result], facts: RunFacts, test
     training = dataclasses.asdict(first.student.recipe)
     training |= {"temperature": first.temperature, "validation_images": facts.validation_images}
     card = model_card(first.student.model, training=training, dataset=facts.dataset, metrics=first.metrics)
+    if first.outliers is not None:
+        card["outlier"] = {"score": "energy", "threshold": first.outliers.threshold}
     report = {
         **first.metrics,
         **over_seeds(results),
         "version": card["version"],
         "parameters": card["parameters"],
         "corruptions": first.test.corruptions,
+        "outliers": dataclasses.asdict(first.outliers) if first.outliers else None,
         "forward_microseconds_per_image": facts.forward_microseconds,
         "epochs": [dataclasses.asdict(epoch) for epoch in first.student.history],
         "training": training,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ def summary(folder: Path, report: dict[str, Any]) -> str:
         f"calibration error {report['test_ece']:.2%}",
         "held-out images": _share(report, "validation_accuracy"),
         "corrupted images": _share(report, "test_corruption_accuracy"),
+        "outliers": _outliers(report["outliers"]),
         "training": f"{len(report['epochs'])} epochs of {report['dataset']['train_images']:,} images; "
         f"{report['train_seconds']:,.0f} s in this run",
     }
@@ -33,6 +35,13 @@ def summary(folder: Path, report: dict[str, Any]) -> str:
             f"deploy it: {deploy_command(weights, report['version'])}",
         ]
     )
+
+
+def _outliers(outliers: dict[str, Any] | None) -> str:
+    if outliers is None:
+        return "not told"
+    flagged = statistics.fmean(outliers["kinds"].values())
+    return f"{outliers['digits']:.2%} of the test images flagged, {flagged:.1%} of images of no digit"
 
 
 def _share(report: dict[str, Any], name: str) -> str:

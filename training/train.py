@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from training import distributed
 from training.calibration import accuracy
 from training.data import Batch, Batches, Digits
-from training.model import DigitNet, forward, predict
+from training.model import DigitNet, forward, predict, with_no_digit
 from training.progress import Progress
 from training.recipe import Recipe
 
@@ -153,7 +153,7 @@ class Trainer:
 
     def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         recipe = self.recipe
-        logits = forward(self.parallel, batch.images, bfloat16=recipe.bfloat16)
+        logits = with_no_digit(forward(self.parallel, batch.images, bfloat16=recipe.bfloat16))
         loss = F.cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing)
         if batch.soft_labels is not None:
             distilled = distillation_loss(logits, batch.soft_labels, recipe.distillation_temperature)
@@ -178,7 +178,7 @@ def ema_update(decay: float) -> Callable[[Any, Any, Any], None]:
 
 
 def distillation_loss(logits: Tensor, soft_labels: Tensor, temperature: float) -> Tensor:
-    """The KL divergence from predictions at this temperature to the teachers' soft labels (N, 10).
+    """The KL divergence from predictions at this temperature to the teachers' soft labels (N, 11).
 
     It is multiplied by the squared temperature, so that its gradients stay as large as those of the labels.
     """

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import requests
-from PIL import Image
 
 from service.inputs.digits import SHAPE
 from service.inputs.pictures import read_picture

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.augment import RandomWarp, augmentation
+from training.augment import RandomResolution, RandomWarp, augmentation
 from training.defects import DEFECTS, RandomDefects
 
 
@@ -24,6 +24,26 @@ def test_warp_of_no_strength_changes_nothing(images: Tensor) -> None:
     still = RandomWarp(degrees=0, scale=0, shear=0, translate=0, elastic=0)
 
     torch.testing.assert_close(still(images), images, atol=1e-5, rtol=0)
+
+
+def test_low_resolution_touches_its_share_and_leaves_ink_where_it_was(images: Tensor) -> None:
+    torch.manual_seed(0)
+
+    coarse = RandomResolution(0.3)(images)
+
+    changed = (coarse != images).flatten(1).any(dim=1)
+    assert 0.15 < float(changed.float().mean()) < 0.45
+    assert float(coarse.min()) >= 0
+    assert float(coarse.max()) <= 1
+    smoothed = [torch.nn.functional.avg_pool2d(each, 7) for each in (images, coarse)]
+    assert float((smoothed[0] - smoothed[1]).abs().max()) < 0.35
+
+
+def test_low_resolution_keeps_a_blank_image_blank() -> None:
+    torch.manual_seed(0)
+    blank = torch.zeros(4, 1, 28, 28)
+
+    assert torch.equal(RandomResolution(1)(blank), blank)
 
 
 def test_defects_touch_their_share_of_the_images(images: Tensor) -> None:
@@ -47,7 +67,7 @@ def test_each_defect_keeps_shape_and_spoils(defect, images: Tensor) -> None:  # 
 
 
 def test_augmentation_repeats_with_its_seed(images: Tensor) -> None:
-    augment = augmentation(defects=0.5)
+    augment = augmentation(defects=0.5, low_resolution=0.5)
 
     torch.manual_seed(3)
     first = augment(images)

@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 def trainer_of(digits: Digits, recipe: Recipe) -> Trainer:
-    batches = AugmentedBatches(digits, defects=recipe.defects, warp=recipe.warp, device=CPU)
+    batches = AugmentedBatches(digits, recipe, device=CPU)
     return Trainer(DigitNet(), batches, recipe, device=CPU)
 
 

@@ -18,6 +18,8 @@ import torch
 from tests.support.training_command import train
 from tests.support.weights_file import read_weights_file
 from training.corruptions import KINDS
+from training.negatives import MEASURED
+from training.outliers import energy
 
 # Enough steps on 300 images to learn something.
 OPTIONS = ["--validation", "100", "--epochs", "4", "--batch-size", "25", "--defects", "0"]
@@ -62,12 +64,13 @@ def test_a_log_has_a_line_for_each_epoch_and_stage(finished: Run) -> None:
     lines = finished.stderr.splitlines()
 
     assert [line.partition(": ")[0] for line in lines] == [
+        "drawn images",
         *(f"student-1 {number}/4" for number in (1, 2, 3, 4)),
         "validation images, corrupted",
         "test images, corrupted",
     ]
-    assert "accuracy=" in lines[0]
-    assert "validation=" in lines[3]
+    assert "accuracy=" in lines[1]
+    assert "validation=" in lines[4]
 
 
 def test_run_ends_with_what_it_made_and_how_to_use_it(finished: Run) -> None:
@@ -87,8 +90,9 @@ def test_run_ends_with_what_it_made_and_how_to_use_it(finished: Run) -> None:
     )
     assert lines[4] == f"held-out images {metrics['validation_accuracy']:.2%} read right"
     assert lines[5] == f"corrupted images {metrics['test_corruption_accuracy']:.2%} read right"
-    assert lines[6].startswith("training 4 epochs of 300 images; ")
-    assert lines[7:] == [
+    assert lines[6].startswith(f"outliers {metrics['test_outlier_rate']:.2%} of the test images flagged, ")
+    assert lines[7].startswith("training 4 epochs of 300 images; ")
+    assert lines[8:] == [
         f"wrote {weights}, and a report beside it: {finished.folder / 'MODEL_CARD.md'}",
         f"serve it: MODEL_PATH={weights} make serve",
         f"deploy it: kubectl create configmap weights-{version} --from-file=mnist_cnn.pt={weights} && "
@@ -119,6 +123,31 @@ def test_run_writes_weights_and_metrics(run: Path) -> None:
     assert metrics["students_mean"] == metrics["test_accuracy"]
     assert metrics["students_sd"] is None
     assert (run / "mnist_cnn.pt").stat().st_size < 1024 * 1024
+
+
+def test_run_tells_outliers_and_says_how_well(run: Path) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    _, card, golden = read_weights_file(run / "mnist_cnn.pt")
+    page = (run / "MODEL_CARD.md").read_text()
+
+    outliers = metrics["outliers"]
+    assert card["outlier"] == {"score": "energy", "threshold": outliers["threshold"]}
+    assert set(outliers["kinds"]) == {kind.__name__ for kind in MEASURED}
+    assert card["metrics"]["outlier_auroc"] == outliers["auroc"] > 0.5
+    assert f"| side by side | {outliers['kinds']['side_by_side']:.1%} |" in page
+    assert f"is above {card['outlier']['threshold']}" in page.replace("\n", " ")
+    assert (energy(golden["logits"]) <= outliers["threshold"]).mean() > 0.9
+
+
+def test_without_negatives_no_outliers_are_told(sample: Path, tmp_path: Path) -> None:
+    done = train(
+        "--data", str(sample), "--out", str(tmp_path), "--dry-run", "--negatives", "0", "--no-corruptions"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert " outliers not told" in " ".join(done.stdout.split())
+    assert "outlier" not in json.loads((tmp_path / "model.json").read_text())
+    assert "It has no answer for what is not a digit" in (tmp_path / "MODEL_CARD.md").read_text()
 
 
 def test_run_explains_itself(run: Path) -> None:
@@ -239,7 +268,8 @@ def test_weights_are_complete_before_corrupted_images_are_read(sample: Path, tmp
     _, card, _ = read_weights_file(tmp_path / "mnist_cnn.pt")
     assert card == json.loads((tmp_path / "model.json").read_text())
     assert set(card["metrics"]) == {
-        f"{part}_{score}" for part in ("test", "validation") for score in ("accuracy", "ece", "loss")
+        *(f"{part}_{score}" for part in ("test", "validation") for score in ("accuracy", "ece", "loss")),
+        *("test_outlier_rate", "negatives_outlier_rate", "outlier_auroc"),
     }
     assert "Not measured: `python -m training --resume`" in (tmp_path / "MODEL_CARD.md").read_text()
     assert (tmp_path / "learning_curves.png").is_file()

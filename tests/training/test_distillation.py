@@ -67,7 +67,8 @@ def test_soft_labels_are_named_after_what_decides_them(digits: Digits, teachers:
 
     assert name() == name(seed=2, epochs=9, lr=0.5)
     others = [name(views=3), name(distillation_temperature=3.0), name(warp=0.1), name(bfloat16=True)]
-    assert len({name(), *others}) == 5
+    others.append(name(low_resolution=0.5))
+    assert len({name(), *others}) == 6
     assert name() != file_name(digits, teachers[:1], RECIPE)
     assert name() != file_name(digits.take(slice(100)), teachers, RECIPE)
 

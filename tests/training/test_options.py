@@ -21,6 +21,7 @@ from training.options import parse
         ),
         ("--max-drop 0", "--max-drop is about what is published; add --publish FILE or leave out --max-drop"),
         ("--publish f --min-accuracy 98", "argument --min-accuracy: 98 is not between 0 and 1"),
+        ("--negatives -1", "argument --negatives: -1 is not a number of at least 0"),
         ("--epochs many", "argument --epochs: invalid count value: 'many'"),
     ],
 )
