@@ -69,6 +69,13 @@ def _comparable(card: dict[str, Any], served: Path) -> float:
         raise PublishRefused(f"the card of {served} says no test accuracy; {way_out}")
     if other.get("classes", card["classes"]) != card["classes"]:
         raise PublishRefused(f"{served} has other classes, so accuracies say nothing; {way_out}")
+    if ("outlier" in other) != ("outlier" in card):
+        able, unable = (served, "the new file") if "outlier" in other else ("the new file", served)
+        raise PublishRefused(
+            f"{able} tells outliers and {unable} does not, so that pods which serve one would not load the "
+            "other; train with --negatives above 0 to tell them and with 0 not to, or take "
+            f"{served} away and restart the pods"
+        )
     return accuracy
 
 

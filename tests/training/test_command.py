@@ -140,9 +140,9 @@ def test_run_tells_outliers_and_says_how_well(run: Path) -> None:
 
 
 def test_without_negatives_no_outliers_are_told(sample: Path, tmp_path: Path) -> None:
-    done = train(
-        "--data", str(sample), "--out", str(tmp_path), "--dry-run", "--negatives", "0", "--no-corruptions"
-    )
+    options = [*OPTIONS, "--dry-run", "--negatives", "0", "--no-corruptions"]
+
+    done = train("--data", str(sample), "--out", str(tmp_path), *options)
 
     assert done.returncode == 0, done.stderr
     assert " outliers not told" in " ".join(done.stdout.split())

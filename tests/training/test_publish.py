@@ -13,8 +13,12 @@ from training import TrainingError
 from training.publish import PublishRefused, publish
 
 
-def weights(path: Path, accuracy: object, classes: str = "0123456789") -> Path:
-    card = {"format": 1, "name": "tiny", "version": "0", "classes": list(classes)}
+def weights(
+    path: Path, accuracy: object, classes: str = "0123456789", *, tells_outliers: bool = False
+) -> Path:
+    card: dict[str, object] = {"format": 1, "name": "tiny", "version": "0", "classes": list(classes)}
+    if tells_outliers:
+        card["outlier"] = {"score": "energy", "threshold": 0.5}
     return write(path, card=json.dumps(card | {"metrics": {"test_accuracy": accuracy}}).encode())
 
 
@@ -41,6 +45,19 @@ def test_weights_that_are_good_enough_are_published(
     assert told.startswith(f"published {served}: test accuracy {new:.4f}, ")
     assert told.endswith("nothing was served before" if before is None else f"before {before:.4f}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.pt", "served.pt"]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["served", "new"])
+def test_weights_that_pods_would_not_load_are_refused(tmp_path: Path, before: bool) -> None:
+    served = weights(tmp_path / "served.pt", 0.9, tells_outliers=before)
+    made = weights(tmp_path / "new.pt", 0.99, tells_outliers=not before)
+    content = served.read_bytes()
+
+    with pytest.raises(PublishRefused, match=r"tells outliers and .* does not") as refusal:
+        publish(made, served, min_accuracy=0.0, max_drop=0.0)
+
+    assert str(refusal.value).startswith(f"{served if before else 'the new file'} tells outliers")
+    assert served.read_bytes() == content
 
 
 @pytest.mark.parametrize(
