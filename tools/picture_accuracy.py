@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from service.errors import ServiceError
-from service.inference.model import configure_torch, load_model
+from service.inference.model import load_model
+from service.inference.torchscript import configure_torch
 from service.inputs.digits import SHAPE
 from service.inputs.pictures import read_picture
 from service.inputs.preprocessing import Preprocessing
