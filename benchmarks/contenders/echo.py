@@ -12,7 +12,8 @@ from starlette.routing import Route
 
 ANSWER = (
     b'{"digit":7,"confidence":0.999712,"probabilities":[0.000001,0.000003,0.000035,0.000124,0.000002,'
-    b'0.000004,0.000001,0.999712,0.000008,0.00011],"model":{"name":"mnist-cnn","version":"0123456789ab"}}'
+    b'0.000004,0.000001,0.999712,0.000008,0.00011],"outlier":false,'
+    b'"model":{"name":"mnist-cnn","version":"0123456789ab"}}'
 )
 
 

@@ -77,7 +77,9 @@ def test_tritons_client_gets_every_output_if_it_names_none(client, digits, expec
         "digit",
         "confidence",
         "probabilities",
+        "outlier",
     ]
+    assert result.as_numpy("outlier").tolist() == [False]
     assert result.as_numpy("digit").dtype == np.int64
     assert result.as_numpy("probabilities").shape == (1, 10)
 
@@ -100,6 +102,7 @@ def test_tritons_client_sees_health_and_metadata(client, expected):
             {"name": "digit", "datatype": "INT64", "shape": [-1]},
             {"name": "confidence", "datatype": "FP32", "shape": [-1]},
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]},
+            {"name": "outlier", "datatype": "BOOL", "shape": [-1]},
         ],
     }
 

@@ -24,7 +24,8 @@ def test_the_guides_digits_are_right(live_server, digit):
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "application/json"
     answer = response.json()
-    assert answer.keys() == {"digit", "confidence", "probabilities", "model"}
+    assert answer.keys() == {"digit", "confidence", "probabilities", "model", "outlier"}
+    assert answer["outlier"] is False
     assert answer["digit"] == digit
     assert answer["confidence"] == pytest.approx(max(answer["probabilities"]))
     assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5)

@@ -47,10 +47,11 @@ export function showAnswer(answer, replica, milliseconds, finished) {
 function showVerdict({ label, confidence, bars, outlier, unknown, hint }) {
   const unsure = confidence < SURE;
   id('answer').classList.toggle('unsure', Boolean(outlier || hint || unsure));
-  if (outlier) {
-    say(`${unknown} Its nearest is ${label}.`);
-  } else if (hint) {
+  // Several digits are no digit, too: the hint says why.
+  if (hint) {
     say(hint);
+  } else if (outlier) {
+    say(`${unknown} Its nearest is ${label}.`);
   } else if (unsure) {
     const others = bars.filter((bar) => bar.label !== label);
     const second = others.reduce((one, other) => (other.probability > one.probability ? other : one));
