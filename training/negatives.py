@@ -11,17 +11,16 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from training import glyphs
 from training.data import Digits
-from training.pen import SIDE, Line, curve, draw
+from training.pen import SIDE, Random, draw
+from training.scribbles import scribble
+from training.shapes import filled, heart, shape
 from training.skeleton import redraw
-
-Random = np.random.Generator
-LARGE = 112
 
 
 def letters(_: Digits, count: int, random: Random) -> Tensor:
@@ -65,95 +64,17 @@ def _shown(characters: str) -> str:
 
 def scribbles(_: Digits, count: int, random: Random) -> Tensor:
     """What a pen leaves that goes nowhere: zigzags, tangles, coils, hatching, several strokes."""
-    return draw([_SCRIBBLES[random.integers(len(_SCRIBBLES))](random) for _ in range(count)], random)
-
-
-def _tangle(random: Random) -> list[Line]:
-    return [curve(random.uniform(0, 1, (int(random.integers(6, 16)), 2)))]
-
-
-def _angles(random: Random) -> list[Line]:
-    return [random.uniform(0, 1, (int(random.integers(6, 14)), 2))]
-
-
-def _walk(random: Random) -> list[Line]:
-    steps = random.normal(0, 1, (int(random.integers(12, 40)), 2))
-    return [curve(np.cumsum(steps, axis=0) * random.uniform(0.5, 1, 2))]
-
-
-def _zigzag(random: Random) -> list[Line]:
-    turns = int(random.integers(4, 14))
-    ahead, across = np.linspace(0, 1, turns), np.arange(turns) % 2 * random.uniform(0.3, 1.2)
-    points = np.stack([ahead, across], axis=1) + random.normal(0, 0.06, (turns, 2))
-    points = _turned(points, random)
-    return [curve(points) if random.random() < 0.5 else points]
-
-
-def _coil(random: Random) -> list[Line]:
-    turns = random.uniform(2.2, 7)
-    t = np.linspace(0, 1, 120)
-    ahead = random.uniform(0.3, 2.0) * t
-    angle = 2 * np.pi * turns * t
-    wide, high = random.uniform(0.15, 0.6, 2)
-    return [_turned(np.stack([ahead + wide * np.cos(angle), high * np.sin(angle)], axis=1), random)]
-
-
-def _spiral(random: Random) -> list[Line]:
-    t = np.linspace(0.05, 1, 120)
-    angle = 2 * np.pi * random.uniform(1.8, 4.5) * t * random.choice([-1, 1]) + random.uniform(0, 6.3)
-    return [np.stack([t * np.cos(angle), random.uniform(0.6, 1.3) * t * np.sin(angle)], axis=1)]
-
-
-def _hatching(random: Random) -> list[Line]:
-    count = int(random.integers(3, 8))
-    lean = random.normal(0, 0.3)
-    lines = [
-        np.array([[at, 0.0], [at + lean, 1.0]]) + random.normal(0, 0.04, (2, 2))
-        for at in np.linspace(0, 1, count)
-    ]
-    angle = random.uniform(0, np.pi)
-    return [_rotated(line, angle) for line in lines]
-
-
-def _strokes(random: Random) -> list[Line]:
-    lines = [random.uniform(0, 1, (2, 2)) for _ in range(int(random.integers(3, 8)))]
-    if random.random() < 0.4:
-        lines += [curve(random.uniform(0, 1, (int(random.integers(3, 5)), 2)))]
-    return lines
-
-
-def _arcs(random: Random) -> list[Line]:
-    return [
-        curve(random.uniform(0, 1, (int(random.integers(3, 6)), 2)))
-        for _ in range(int(random.integers(3, 6)))
-    ]
-
-
-def _turned(points: Line, random: Random) -> Line:
-    return _rotated(points, random.uniform(0, 2 * np.pi))
-
-
-def _rotated(points: Line, angle: float) -> Line:
-    rotated: Line = points @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return rotated
-
-
-_SCRIBBLES = (_tangle, _angles, _walk, _zigzag, _coil, _spiral, _hatching, _strokes, _arcs)
+    return draw([scribble(random) for _ in range(count)], random)
 
 
 def shapes(_: Digits, count: int, random: Random) -> Tensor:
     """Outlines of hearts, stars, polygons, crosses, arrows, faces, houses, waves, flowers and more."""
-    return draw([_shape(random) for _ in range(count)], random)
+    return draw([shape(random) for _ in range(count)], random)
 
 
 def filled_shapes(_: Digits, count: int, random: Random) -> Tensor:
     """Hearts, stars, polygons, discs and bars that are not as slim as a 1, full of ink."""
-    images = np.zeros((count, SIDE, SIDE), np.uint8)
-    for index in range(count):
-        outline = _OUTLINES[random.integers(len(_OUTLINES))](random) * random.uniform(0.6, 1, 2)
-        outline += random.normal(0, 0.01, outline.shape)
-        images[index] = _filled(outline)
-    return torch.from_numpy(images).unsqueeze(1)
+    return torch.from_numpy(np.stack([filled(random) for _ in range(count)])).unsqueeze(1)
 
 
 def dots(_: Digits, count: int, random: Random) -> Tensor:
@@ -169,118 +90,6 @@ def dots(_: Digits, count: int, random: Random) -> Tensor:
             away = np.hypot((x - middle[0]) * flat, (y - middle[1]) / flat)
             images[index] = np.maximum(images[index], np.clip(radius + 0.5 - away, 0, 1))
     return torch.from_numpy(np.rint(255 * images).astype(np.uint8)).unsqueeze(1)
-
-
-def _polygon(corners: int, random: Random) -> Line:
-    start = random.uniform(0, 6.3)
-    angle = start + 2 * np.pi * (np.arange(corners + 1) + 0.0) / corners
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
-def _any_polygon(random: Random) -> Line:
-    return _polygon(int(random.integers(3, 5)), random)
-
-
-def _square(random: Random) -> Line:
-    high = np.exp(random.normal(0, 0.25))
-    return _rotated(
-        np.array([[-1, -high], [1, -high], [1, high], [-1, high], [-1, -high]]), random.normal(0, 0.05)
-    )
-
-
-def _star(random: Random) -> Line:
-    points = int(random.integers(4, 8))
-    angle = -np.pi / 2 + np.pi * np.arange(2 * points + 1) / points + random.normal(0, 0.1)
-    reach = np.where(np.arange(2 * points + 1) % 2, random.uniform(0.3, 0.6), 1)
-    return np.stack([reach * np.cos(angle), reach * np.sin(angle)], axis=1)
-
-
-def _heart(random: Random) -> Line:
-    t = np.linspace(0, 2 * np.pi, 60) + np.pi
-    x = 16 * np.sin(t) ** 3 * random.uniform(0.8, 1.2)
-    y = -(13 * np.cos(t) - 5 * np.cos(2 * t) * random.uniform(0.7, 1.3) - 2 * np.cos(3 * t) - np.cos(4 * t))
-    return _rotated(np.stack([x, y], axis=1) / 16, random.normal(0, 0.12))
-
-
-def _flower(random: Random) -> Line:
-    t = np.linspace(0, 2 * np.pi, 120)
-    reach = 1 + random.uniform(0.2, 0.6) * np.sin(int(random.integers(3, 8)) * t + random.uniform(0, 6))
-    return np.stack([reach * np.cos(t), reach * np.sin(t)], axis=1)
-
-
-def _moon(random: Random) -> Line:
-    t = np.linspace(-2, 2, 30)
-    outer = np.stack([np.cos(t), np.sin(t)], axis=1)
-    inner = np.stack([random.uniform(0.0, 0.5) * (np.cos(t) + 0.42) - 0.42, np.sin(t)], axis=1)[::-1]
-    return _turned(np.concatenate([outer, inner, outer[:1]]), random)
-
-
-def _arrow(random: Random) -> Line:
-    slim, head = random.uniform(0.1, 0.25), random.uniform(0.3, 0.7)
-    half = np.array([[-1, slim], [0.1, slim], [0.1, head], [1, 0]])
-    whole = np.concatenate([half, half[::-1] * [1, -1], half[:1]])
-    return _turned(whole, random)
-
-
-def _blob(random: Random) -> Line:
-    return curve(
-        _polygon(int(random.integers(5, 9)), random) * random.uniform(0.5, 1.2, (1, 2))
-        + random.normal(0, 0.2, 2)
-    )
-
-
-def _disc(random: Random) -> Line:
-    return _polygon(30, random)
-
-
-_OUTLINES: tuple[Callable[[Random], Line], ...] = (
-    _heart, _heart, _star, _any_polygon, _square, _flower, _moon, _arrow, _blob, _disc,
-)  # fmt: skip
-
-
-def _shape(random: Random) -> list[Line]:
-    choice = int(random.integers(14))
-    if choice < 8:
-        outline = _OUTLINES[choice](random) * random.uniform(0.7, 1, 2)
-        return [outline + random.normal(0, 0.02, outline.shape)] if choice < 4 else [outline]
-    wobble = random.normal(0, 0.04, (30, 2))
-    if choice == 8:  # a cross, upright or not
-        lines = [np.array([[-1.0, 0], [1, 0]]), np.array([[0.0, -1], [0, 1]])]
-        return _wobbling([_rotated(line, random.uniform(0, np.pi)) for line in lines], wobble)
-    if choice == 9:  # an arrow of three lines
-        lines = [np.array([[-1.0, 0], [1, 0]]), np.array([[0.5, -0.5], [1, 0], [0.5, 0.5]])]
-        angle = random.uniform(0, 2 * np.pi)
-        return _wobbling([_rotated(line, angle) for line in lines], wobble)
-    if choice == 10:  # a face
-        eye = random.uniform(0.05, 0.15)
-        mouth = curve(np.array([[-0.5, 0.3], [0, 0.3 + random.normal(0, 0.25)], [0.5, 0.3]]))
-        eyes = [eye * _disc(random) + [x, -0.3] for x in (-0.4, 0.4)]
-        return [_disc(random) * random.uniform(0.8, 1.1, 2), mouth, *eyes]
-    if choice == 11:  # a wave
-        t = np.linspace(0, 1, 60)
-        wave = np.stack(
-            [t, random.uniform(0.05, 0.3) * np.sin(2 * np.pi * random.uniform(1.3, 4) * t)], axis=1
-        )
-        return [_rotated(wave, random.normal(0, 0.4))]
-    if choice == 12:  # a house, a grid or a window
-        house = [_square(random), np.array([[-1.0, -1], [0, -1.8], [1, -1]])]
-        window = [_square(random), np.array([[0.0, -1], [0, 1]]), np.array([[-1.0, 0], [1, 0]])]
-        return _wobbling(house if random.random() < 0.5 else window, wobble)
-    # A bar that lies, or a few that do.
-    bars = np.linspace(0, random.uniform(0.3, 1), int(random.integers(1, 4)))
-    return _wobbling([np.array([[-1.0, at], [1, at]]) for at in bars], wobble)
-
-
-def _wobbling(lines: list[Line], wobble: Line) -> list[Line]:
-    return [line + wobble[: len(line)] for line in lines]
-
-
-def _filled(outline: Line) -> NDArray[np.uint8]:
-    low, high = outline.min(axis=0), outline.max(axis=0)
-    large = (outline - low) / (high - low).max() * (LARGE - 1)
-    picture = Image.new("L", (LARGE, LARGE))
-    ImageDraw.Draw(picture).polygon([tuple(point) for point in large], fill=255)
-    return glyphs.in_form(picture)
 
 
 def side_by_side(digits: Digits, count: int, random: Random) -> Tensor:
@@ -395,7 +204,7 @@ def _generator(random: Random) -> torch.Generator:
 
 def hearts(_: Digits, count: int, random: Random) -> Tensor:
     """Outlines of hearts; to measure with."""
-    return draw([[_heart(random)] for _ in range(count)], random)
+    return draw([[heart(random)] for _ in range(count)], random)
 
 
 Kind = Callable[[Digits, int, Random], Tensor]

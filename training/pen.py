@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Line = NDArray[np.float64]  # points (N, 2), x to the right and y down, in any unit
+Random = np.random.Generator
 SIDE, BOX = 28, 20
 # So many points make a drawing: less than a pixel apart in any that fits the box.
 POINTS = 128
@@ -30,6 +31,17 @@ def curve(points: Sequence[Sequence[float]] | Line, *, steps: int = 10) -> Line:
         + t * (2 * before - 5 * start + 4 * end - after + t * (3 * (start - end) + after - before))
     )
     return np.concatenate([bent.reshape(-1, 2), knots[-1:]])
+
+
+def rotated(points: Line, angle: float) -> Line:
+    """Return the points turned around the origin by an angle in radians."""
+    moved: Line = points @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return moved
+
+
+def turned(points: Line, random: Random) -> Line:
+    """Return the points turned by any angle."""
+    return rotated(points, random.uniform(0, 2 * np.pi))
 
 
 def scatter(lines: Sequence[Line], points: int = POINTS) -> Line:
