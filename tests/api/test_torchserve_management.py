@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from tests.support.http import get, raw_get, read_answers
+from tests.support.metrics import sample, scrape
 from tests.support.wait import until
 
 NAME = "mnist-cnn"
@@ -30,7 +31,7 @@ def test_the_models_are_described(live_server):
             "runtime": "python",
             "minWorkers": 1,
             "maxWorkers": 1,
-            "batchSize": 64,
+            "batchSize": scrape(live_server)[sample("inference_max_batch_size")],
             "maxBatchDelay": 0,
             "loadedAtStartup": True,
             "jobQueueStatus": {"remainingCapacity": 1024, "pendingRequests": 0},

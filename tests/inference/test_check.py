@@ -21,9 +21,12 @@ def test_inspecting_the_bundled_weights_prints_the_card_the_proof_and_the_times(
     digest, proof, times = printed[end:].strip().splitlines()
     assert card["name"] == "mnist-cnn"
     assert digest == f"sha256: {hashlib.sha256(BUNDLED_MODEL.read_bytes()).hexdigest()}"
-    assert proof.startswith("golden cases: 20 agree at batch sizes 1, 2, 4, 8, 16, 32, 64")
+    # How large batches may be is measured.
+    sizes = re.findall(r"\d at batch (\d+)", times)
+    assert sizes == ["1", "2", "4", "8", "16", "32", "64"][: len(sizes)]
+    assert len(sizes) > 2
+    assert proof.startswith(f"golden cases: 20 agree at batch sizes {', '.join(sizes)}")
     assert times.startswith("µs per image, one thread: ")
-    assert re.findall(r"\d at batch (\d+)", times) == ["1", "2", "4", "8", "16", "32", "64"]
     assert times.endswith("; with oneDNN's graph fusion")
 
 
