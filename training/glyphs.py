@@ -65,10 +65,10 @@ def printed(characters: Sequence[str], fonts: Sequence[str]) -> Tensor:
 
 
 def choose(
-    characters: str, fonts: Sequence[str], count: int, random: np.random.Generator
+    characters: str, fonts: Sequence[str], count: int, rng: np.random.Generator
 ) -> tuple[list[str], list[str]]:
     """Draw so many characters, and a font for each."""
-    drawn = random.integers(len(characters), size=count), random.integers(len(fonts), size=count)
+    drawn = rng.integers(len(characters), size=count), rng.integers(len(fonts), size=count)
     return [characters[index] for index in drawn[0]], [fonts[index] for index in drawn[1]]
 
 

@@ -39,9 +39,9 @@ def rotated(points: Line, angle: float) -> Line:
     return moved
 
 
-def turned(points: Line, random: Random) -> Line:
+def turned(points: Line, rng: Random) -> Line:
     """Return the points turned by any angle."""
-    return rotated(points, random.uniform(0, 2 * np.pi))
+    return rotated(points, rng.uniform(0, 2 * np.pi))
 
 
 def scatter(lines: Sequence[Line], points: int = POINTS) -> Line:
@@ -81,15 +81,15 @@ def ink(points: Tensor, width: Tensor) -> Tensor:
     )
 
 
-def draw(drawings: Sequence[Sequence[Line]], random: np.random.Generator) -> Tensor:
+def draw(drawings: Sequence[Sequence[Line]], rng: np.random.Generator) -> Tensor:
     """Draw each, some lines, with a pen of its own: images (N, 1, 28, 28) uint8, as MNIST's are."""
     points = np.zeros((len(drawings), POINTS, 2))
     for index, lines in enumerate(drawings):
         points[index] = scatter(lines)
-    width = pens(len(drawings), random)
+    width = pens(len(drawings), rng)
     return ink(in_box(torch.from_numpy(points).float(), width), width)
 
 
-def pens(count: int, random: np.random.Generator) -> Tensor:
+def pens(count: int, rng: np.random.Generator) -> Tensor:
     """Widths of pens in pixels, from hairline to marker; the widths of MNIST's, 2 to 3, are the commonest."""
-    return torch.from_numpy(np.clip(np.exp(random.normal(0.8, 0.4, count)), 0.6, 4.8)).float()
+    return torch.from_numpy(np.clip(np.exp(rng.normal(0.8, 0.4, count)), 0.6, 4.8)).float()

@@ -7,70 +7,67 @@ import numpy as np
 from training.pen import Line, Random, curve, rotated, turned
 
 
-def scribble(random: Random) -> list[Line]:
+def scribble(rng: Random) -> list[Line]:
     """A zigzag, a tangle, a coil, hatching, several strokes, or another one."""
-    return _SCRIBBLES[random.integers(len(_SCRIBBLES))](random)
+    return _SCRIBBLES[rng.integers(len(_SCRIBBLES))](rng)
 
 
-def _tangle(random: Random) -> list[Line]:
-    return [curve(random.uniform(0, 1, (int(random.integers(6, 16)), 2)))]
+def _tangle(rng: Random) -> list[Line]:
+    return [curve(rng.uniform(0, 1, (int(rng.integers(6, 16)), 2)))]
 
 
-def _angles(random: Random) -> list[Line]:
-    return [random.uniform(0, 1, (int(random.integers(6, 14)), 2))]
+def _angles(rng: Random) -> list[Line]:
+    return [rng.uniform(0, 1, (int(rng.integers(6, 14)), 2))]
 
 
-def _walk(random: Random) -> list[Line]:
-    steps = random.normal(0, 1, (int(random.integers(12, 40)), 2))
-    return [curve(np.cumsum(steps, axis=0) * random.uniform(0.5, 1, 2))]
+def _walk(rng: Random) -> list[Line]:
+    steps = rng.normal(0, 1, (int(rng.integers(12, 40)), 2))
+    return [curve(np.cumsum(steps, axis=0) * rng.uniform(0.5, 1, 2))]
 
 
-def _zigzag(random: Random) -> list[Line]:
-    turns = int(random.integers(4, 14))
-    ahead, across = np.linspace(0, 1, turns), np.arange(turns) % 2 * random.uniform(0.3, 1.2)
-    points = np.stack([ahead, across], axis=1) + random.normal(0, 0.06, (turns, 2))
-    points = turned(points, random)
-    return [curve(points) if random.random() < 0.5 else points]
+def _zigzag(rng: Random) -> list[Line]:
+    turns = int(rng.integers(4, 14))
+    ahead, across = np.linspace(0, 1, turns), np.arange(turns) % 2 * rng.uniform(0.3, 1.2)
+    points = np.stack([ahead, across], axis=1) + rng.normal(0, 0.06, (turns, 2))
+    points = turned(points, rng)
+    return [curve(points) if rng.random() < 0.5 else points]
 
 
-def _coil(random: Random) -> list[Line]:
-    turns = random.uniform(2.2, 7)
+def _coil(rng: Random) -> list[Line]:
+    turns = rng.uniform(2.2, 7)
     t = np.linspace(0, 1, 120)
-    ahead = random.uniform(0.3, 2.0) * t
+    ahead = rng.uniform(0.3, 2.0) * t
     angle = 2 * np.pi * turns * t
-    wide, high = random.uniform(0.15, 0.6, 2)
-    return [turned(np.stack([ahead + wide * np.cos(angle), high * np.sin(angle)], axis=1), random)]
+    wide, high = rng.uniform(0.15, 0.6, 2)
+    return [turned(np.stack([ahead + wide * np.cos(angle), high * np.sin(angle)], axis=1), rng)]
 
 
-def _spiral(random: Random) -> list[Line]:
+def _spiral(rng: Random) -> list[Line]:
     t = np.linspace(0.05, 1, 120)
-    angle = 2 * np.pi * random.uniform(1.8, 4.5) * t * random.choice([-1, 1]) + random.uniform(0, 6.3)
-    return [np.stack([t * np.cos(angle), random.uniform(0.6, 1.3) * t * np.sin(angle)], axis=1)]
+    angle = 2 * np.pi * rng.uniform(1.8, 4.5) * t * rng.choice([-1, 1]) + rng.uniform(0, 6.3)
+    return [np.stack([t * np.cos(angle), rng.uniform(0.6, 1.3) * t * np.sin(angle)], axis=1)]
 
 
-def _hatching(random: Random) -> list[Line]:
-    count = int(random.integers(3, 8))
-    lean = random.normal(0, 0.3)
+def _hatching(rng: Random) -> list[Line]:
+    count = int(rng.integers(3, 8))
+    lean = rng.normal(0, 0.3)
     lines = [
-        np.array([[at, 0.0], [at + lean, 1.0]]) + random.normal(0, 0.04, (2, 2))
+        np.array([[at, 0.0], [at + lean, 1.0]]) + rng.normal(0, 0.04, (2, 2))
         for at in np.linspace(0, 1, count)
     ]
-    angle = random.uniform(0, np.pi)
+    angle = rng.uniform(0, np.pi)
     return [rotated(line, angle) for line in lines]
 
 
-def _strokes(random: Random) -> list[Line]:
-    lines = [random.uniform(0, 1, (2, 2)) for _ in range(int(random.integers(3, 8)))]
-    if random.random() < 0.4:
-        lines += [curve(random.uniform(0, 1, (int(random.integers(3, 5)), 2)))]
+def _strokes(rng: Random) -> list[Line]:
+    lines = [rng.uniform(0, 1, (2, 2)) for _ in range(int(rng.integers(3, 8)))]
+    if rng.random() < 0.4:
+        lines += [curve(rng.uniform(0, 1, (int(rng.integers(3, 5)), 2)))]
     return lines
 
 
-def _arcs(random: Random) -> list[Line]:
-    return [
-        curve(random.uniform(0, 1, (int(random.integers(3, 6)), 2)))
-        for _ in range(int(random.integers(3, 6)))
-    ]
+def _arcs(rng: Random) -> list[Line]:
+    return [curve(rng.uniform(0, 1, (int(rng.integers(3, 6)), 2))) for _ in range(int(rng.integers(3, 6)))]
 
 
 _SCRIBBLES = (_tangle, _angles, _walk, _zigzag, _coil, _spiral, _hatching, _strokes, _arcs)

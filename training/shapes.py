@@ -14,67 +14,66 @@ from training.pen import Line, Random, curve, rotated, turned
 LARGE = 112
 
 
-def _polygon(corners: int, random: Random) -> Line:
-    start = random.uniform(0, 6.3)
+def _polygon(corners: int, rng: Random) -> Line:
+    start = rng.uniform(0, 6.3)
     angle = start + 2 * np.pi * (np.arange(corners + 1) + 0.0) / corners
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def _any_polygon(random: Random) -> Line:
-    return _polygon(int(random.integers(3, 5)), random)
+def _any_polygon(rng: Random) -> Line:
+    return _polygon(int(rng.integers(3, 5)), rng)
 
 
-def _square(random: Random) -> Line:
-    high = np.exp(random.normal(0, 0.25))
+def _square(rng: Random) -> Line:
+    high = np.exp(rng.normal(0, 0.25))
     return rotated(
-        np.array([[-1, -high], [1, -high], [1, high], [-1, high], [-1, -high]]), random.normal(0, 0.05)
+        np.array([[-1, -high], [1, -high], [1, high], [-1, high], [-1, -high]]), rng.normal(0, 0.05)
     )
 
 
-def _star(random: Random) -> Line:
-    points = int(random.integers(4, 8))
-    angle = -np.pi / 2 + np.pi * np.arange(2 * points + 1) / points + random.normal(0, 0.1)
-    reach = np.where(np.arange(2 * points + 1) % 2, random.uniform(0.3, 0.6), 1)
+def _star(rng: Random) -> Line:
+    points = int(rng.integers(4, 8))
+    angle = -np.pi / 2 + np.pi * np.arange(2 * points + 1) / points + rng.normal(0, 0.1)
+    reach = np.where(np.arange(2 * points + 1) % 2, rng.uniform(0.3, 0.6), 1)
     return np.stack([reach * np.cos(angle), reach * np.sin(angle)], axis=1)
 
 
-def heart(random: Random) -> Line:
+def heart(rng: Random) -> Line:
     """The outline of a heart."""
     t = np.linspace(0, 2 * np.pi, 60) + np.pi
-    x = 16 * np.sin(t) ** 3 * random.uniform(0.8, 1.2)
-    y = -(13 * np.cos(t) - 5 * np.cos(2 * t) * random.uniform(0.7, 1.3) - 2 * np.cos(3 * t) - np.cos(4 * t))
-    return rotated(np.stack([x, y], axis=1) / 16, random.normal(0, 0.12))
+    x = 16 * np.sin(t) ** 3 * rng.uniform(0.8, 1.2)
+    y = -(13 * np.cos(t) - 5 * np.cos(2 * t) * rng.uniform(0.7, 1.3) - 2 * np.cos(3 * t) - np.cos(4 * t))
+    return rotated(np.stack([x, y], axis=1) / 16, rng.normal(0, 0.12))
 
 
-def _flower(random: Random) -> Line:
+def _flower(rng: Random) -> Line:
     t = np.linspace(0, 2 * np.pi, 120)
-    reach = 1 + random.uniform(0.2, 0.6) * np.sin(int(random.integers(3, 8)) * t + random.uniform(0, 6))
+    reach = 1 + rng.uniform(0.2, 0.6) * np.sin(int(rng.integers(3, 8)) * t + rng.uniform(0, 6))
     return np.stack([reach * np.cos(t), reach * np.sin(t)], axis=1)
 
 
-def _moon(random: Random) -> Line:
+def _moon(rng: Random) -> Line:
     t = np.linspace(-2, 2, 30)
     outer = np.stack([np.cos(t), np.sin(t)], axis=1)
-    inner = np.stack([random.uniform(0.0, 0.5) * (np.cos(t) + 0.42) - 0.42, np.sin(t)], axis=1)[::-1]
-    return turned(np.concatenate([outer, inner, outer[:1]]), random)
+    inner = np.stack([rng.uniform(0.0, 0.5) * (np.cos(t) + 0.42) - 0.42, np.sin(t)], axis=1)[::-1]
+    return turned(np.concatenate([outer, inner, outer[:1]]), rng)
 
 
-def _arrow(random: Random) -> Line:
-    slim, head = random.uniform(0.1, 0.25), random.uniform(0.3, 0.7)
+def _arrow(rng: Random) -> Line:
+    slim, head = rng.uniform(0.1, 0.25), rng.uniform(0.3, 0.7)
     half = np.array([[-1, slim], [0.1, slim], [0.1, head], [1, 0]])
     whole = np.concatenate([half, half[::-1] * [1, -1], half[:1]])
-    return turned(whole, random)
+    return turned(whole, rng)
 
 
-def _blob(random: Random) -> Line:
+def _blob(rng: Random) -> Line:
     return curve(
-        _polygon(int(random.integers(5, 9)), random) * random.uniform(0.5, 1.2, (1, 2))
-        + random.normal(0, 0.2, 2)
+        _polygon(int(rng.integers(5, 9)), rng) * rng.uniform(0.5, 1.2, (1, 2)) + rng.normal(0, 0.2, 2)
     )
 
 
-def _disc(random: Random) -> Line:
-    return _polygon(30, random)
+def _disc(rng: Random) -> Line:
+    return _polygon(30, rng)
 
 
 _OUTLINES: tuple[Callable[[Random], Line], ...] = (
@@ -82,37 +81,35 @@ _OUTLINES: tuple[Callable[[Random], Line], ...] = (
 )  # fmt: skip
 
 
-def shape(random: Random) -> list[Line]:
+def shape(rng: Random) -> list[Line]:
     """An outline, a cross, an arrow, a face, a wave, a house, a window or bars."""
-    choice = int(random.integers(14))
+    choice = int(rng.integers(14))
     if choice < 8:
-        outline = _OUTLINES[choice](random) * random.uniform(0.7, 1, 2)
-        return [outline + random.normal(0, 0.02, outline.shape)] if choice < 4 else [outline]
-    wobble = random.normal(0, 0.04, (30, 2))
+        outline = _OUTLINES[choice](rng) * rng.uniform(0.7, 1, 2)
+        return [outline + rng.normal(0, 0.02, outline.shape)] if choice < 4 else [outline]
+    wobble = rng.normal(0, 0.04, (30, 2))
     if choice == 8:  # a cross, upright or not
         lines = [np.array([[-1.0, 0], [1, 0]]), np.array([[0.0, -1], [0, 1]])]
-        return _wobbling([rotated(line, random.uniform(0, np.pi)) for line in lines], wobble)
+        return _wobbling([rotated(line, rng.uniform(0, np.pi)) for line in lines], wobble)
     if choice == 9:  # an arrow of three lines
         lines = [np.array([[-1.0, 0], [1, 0]]), np.array([[0.5, -0.5], [1, 0], [0.5, 0.5]])]
-        angle = random.uniform(0, 2 * np.pi)
+        angle = rng.uniform(0, 2 * np.pi)
         return _wobbling([rotated(line, angle) for line in lines], wobble)
     if choice == 10:  # a face
-        eye = random.uniform(0.05, 0.15)
-        mouth = curve(np.array([[-0.5, 0.3], [0, 0.3 + random.normal(0, 0.25)], [0.5, 0.3]]))
-        eyes = [eye * _disc(random) + [x, -0.3] for x in (-0.4, 0.4)]
-        return [_disc(random) * random.uniform(0.8, 1.1, 2), mouth, *eyes]
+        eye = rng.uniform(0.05, 0.15)
+        mouth = curve(np.array([[-0.5, 0.3], [0, 0.3 + rng.normal(0, 0.25)], [0.5, 0.3]]))
+        eyes = [eye * _disc(rng) + [x, -0.3] for x in (-0.4, 0.4)]
+        return [_disc(rng) * rng.uniform(0.8, 1.1, 2), mouth, *eyes]
     if choice == 11:  # a wave
         t = np.linspace(0, 1, 60)
-        wave = np.stack(
-            [t, random.uniform(0.05, 0.3) * np.sin(2 * np.pi * random.uniform(1.3, 4) * t)], axis=1
-        )
-        return [rotated(wave, random.normal(0, 0.4))]
+        wave = np.stack([t, rng.uniform(0.05, 0.3) * np.sin(2 * np.pi * rng.uniform(1.3, 4) * t)], axis=1)
+        return [rotated(wave, rng.normal(0, 0.4))]
     if choice == 12:  # a house, a grid or a window
-        house = [_square(random), np.array([[-1.0, -1], [0, -1.8], [1, -1]])]
-        window = [_square(random), np.array([[0.0, -1], [0, 1]]), np.array([[-1.0, 0], [1, 0]])]
-        return _wobbling(house if random.random() < 0.5 else window, wobble)
+        house = [_square(rng), np.array([[-1.0, -1], [0, -1.8], [1, -1]])]
+        window = [_square(rng), np.array([[0.0, -1], [0, 1]]), np.array([[-1.0, 0], [1, 0]])]
+        return _wobbling(house if rng.random() < 0.5 else window, wobble)
     # A bar that lies, or a few that do.
-    bars = np.linspace(0, random.uniform(0.3, 1), int(random.integers(1, 4)))
+    bars = np.linspace(0, rng.uniform(0.3, 1), int(rng.integers(1, 4)))
     return _wobbling([np.array([[-1.0, at], [1, at]]) for at in bars], wobble)
 
 
@@ -120,10 +117,10 @@ def _wobbling(lines: list[Line], wobble: Line) -> list[Line]:
     return [line + wobble[: len(line)] for line in lines]
 
 
-def filled(random: Random) -> NDArray[np.uint8]:
+def filled(rng: Random) -> NDArray[np.uint8]:
     """An outline in the form of MNIST, full of ink: (28, 28)."""
-    outline = _OUTLINES[random.integers(len(_OUTLINES))](random) * random.uniform(0.6, 1, 2)
-    outline += random.normal(0, 0.01, outline.shape)
+    outline = _OUTLINES[rng.integers(len(_OUTLINES))](rng) * rng.uniform(0.6, 1, 2)
+    outline += rng.normal(0, 0.01, outline.shape)
     low, high = outline.min(axis=0), outline.max(axis=0)
     large = (outline - low) / (high - low).max() * (LARGE - 1)
     picture = Image.new("L", (LARGE, LARGE))

@@ -14,14 +14,14 @@ INK = 0.4
 CHUNK = 2000
 
 
-def redraw(images: Tensor, random: np.random.Generator) -> Tensor:
+def redraw(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Draw images (N, 1, H, W) in 0..1 again, each with another pen: (N, 1, 28, 28) uint8."""
-    points = torch.cat([lines(part, random) for part in torch.split(images, CHUNK)])
-    width = pens(len(images), random)
+    points = torch.cat([lines(part, rng) for part in torch.split(images, CHUNK)])
+    width = pens(len(images), rng)
     return ink(in_box(points, width), width)
 
 
-def lines(images: Tensor, random: np.random.Generator) -> Tensor:
+def lines(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Return points (N, 128, 2) on the lines of each image (N, 1, H, W) in 0..1, in pixels."""
     large = F.interpolate(images, size=(56, 56), mode="bilinear", align_corners=False)
     thinned = thin(large[:, 0] > INK)
@@ -31,11 +31,11 @@ def lines(images: Tensor, random: np.random.Generator) -> Tensor:
         if not len(x):
             y, x = np.full(1, 28), np.full(1, 28)
         # All of them if there is room; chance decides which are left out, or are there twice.
-        chosen = random.permutation(len(x))[:POINTS]
-        chosen = np.concatenate([chosen, random.choice(chosen, POINTS - len(chosen))])
+        chosen = rng.permutation(len(x))[:POINTS]
+        chosen = np.concatenate([chosen, rng.choice(chosen, POINTS - len(chosen))])
         points[index] = np.stack([x[chosen], y[chosen]], axis=1)
     # The stairs of a line go away where each point is moved a little.
-    return torch.from_numpy(points + random.uniform(-0.4, 0.4, points.shape).astype(np.float32))
+    return torch.from_numpy(points + rng.uniform(-0.4, 0.4, points.shape).astype(np.float32))
 
 
 def thin(ink: Tensor) -> Tensor:
