@@ -54,14 +54,15 @@ def test_restarts_behind_a_balancer_lose_nothing(start_server, tmp_path, mode):
 
 @pytest.mark.alone
 def test_without_a_balancer_nothing_that_was_accepted_is_lost(start_server):
-    """New connections are refused in the end; until then, every request gets an answer."""
+    """New connections fail in the end, before a request is sent; until then, every request gets an answer."""
     server = start_server(SHUTDOWN_TIMEOUT_SECONDS=3)
 
     with constant_load(server.address) as load:
         time.sleep(0.3)
         assert server.terminate(GRACE_SECONDS) == 0
 
-    assert all(failure.startswith("ConnectionRefusedError(") for failure in load.failures), load.failures
+    # The one whose handshake is under way when the listener closes is reset instead of refused.
+    assert all("Connect call failed" in failure for failure in load.failures), load.failures
     assert any(load.results)
     assert all(set(results) == {200} for results in load.results)
 
