@@ -13,7 +13,6 @@ import io
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -21,6 +20,7 @@ from sklearn.datasets import load_digits
 from service.errors import BlankPicture
 from service.inference.model import load_model
 from service.inference.prediction import predictions
+from service.inference.torchscript import configure_torch
 from service.inputs.digits import SHAPE
 from service.inputs.pictures import read_picture
 from service.inputs.preprocessing import Preprocessing
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("weights", type=Path, nargs="?", default=BUNDLED_MODEL, metavar="FILE")
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    configure_torch(1)
     model = load_model(options.weights, batch_sizes=[1])
     found = load_digits()
 

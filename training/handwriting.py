@@ -13,9 +13,7 @@ import numpy as np
 import torch
 
 from training.data import Digits
-from training.pen import Line, curve, draw
-
-Random = np.random.Generator
+from training.pen import Line, Random, curve, draw
 
 
 def handwriting(count: int, rng: Random) -> Digits:

@@ -16,7 +16,7 @@ LARGE = 112
 
 def _polygon(corners: int, rng: Random) -> Line:
     start = rng.uniform(0, 6.3)
-    angle = start + 2 * np.pi * (np.arange(corners + 1) + 0.0) / corners
+    angle = start + 2 * np.pi * np.arange(corners + 1) / corners
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 

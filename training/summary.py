@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ def summary(folder: Path, report: dict[str, Any]) -> str:
         f"calibration error {report['test_ece']:.2%}",
         "held-out images": _share(report, "validation_accuracy"),
         "corrupted images": _share(report, "test_corruption_accuracy"),
-        "outliers": _outliers(report["outliers"]),
+        "outliers": _outliers(report),
         "training": f"{len(report['epochs'])} epochs of {report['dataset']['train_images']:,} images; "
         f"{report['train_seconds']:,.0f} s in this run",
     }
@@ -37,11 +36,11 @@ def summary(folder: Path, report: dict[str, Any]) -> str:
     )
 
 
-def _outliers(outliers: dict[str, Any] | None) -> str:
-    if outliers is None:
+def _outliers(report: dict[str, Any]) -> str:
+    if "outlier_auroc" not in report:
         return "not told"
-    flagged = statistics.fmean(outliers["kinds"].values())
-    return f"{outliers['digits']:.2%} of the test images flagged, {flagged:.1%} of images of no digit"
+    digits, others = report["test_outlier_rate"], report["negatives_outlier_rate"]
+    return f"{digits:.2%} of the test images flagged, {others:.1%} of images of no digit"
 
 
 def _share(report: dict[str, Any], name: str) -> str:
