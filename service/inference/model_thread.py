@@ -6,14 +6,13 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from queue import SimpleQueue
 
 import torch
 
-logger = logging.getLogger(__name__)
+from service.inference.jobs import Job, as_job
 
-Job = Callable[[], object]
+logger = logging.getLogger(__name__)
 
 
 class ModelThread:
@@ -40,15 +39,7 @@ class ModelThread:
 
     async def run(self, call: Callable[[], object]) -> object:
         """Return what a call returns, or raise what it raises."""
-        result: Future[object] = Future()
-
-        def job() -> None:
-            if result.set_running_or_notify_cancel():
-                try:
-                    result.set_result(call())
-                except Exception as error:
-                    result.set_exception(error)
-
+        job, result = as_job(call)
         self.put(job)
         return await asyncio.wrap_future(result)
 
