@@ -44,10 +44,11 @@ ENDS = (END, b"\x5a\xa5" * 16 + END)
 # up to 6 bytes of memory for each pixel all the same.
 ONE_SCAN, SEVERAL_SCANS = 16, 4
 
+ONE_BYTE = ("1", "L", "P")  # modes that take so much memory for a pixel; the others take four at most
 GREYS = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
 BAND = 128  # rows of the shrunk picture
 
-# With less memory than this, what a decoder says of a picture may be wrong.
+# With less memory than this beside the picture, what a decoder says of it may be wrong.
 SPARE_BYTES = 4 << 20
 
 SIZE = "size as stored"  # in Pillow's info: a JPEG is decoded to less
@@ -191,6 +192,9 @@ def _load_whole(data: bytes, *, max_pixels: int, mode: str, side: int, in_one_sc
     picture.info[SIZE] = size
     _check_size(picture, max_pixels, in_one_scan=in_one_scan)
     raw_mode = picture.tile[0].args if picture.tile else ""
+    # Raises MemoryError in time: where Pillow gets no large block, it takes small ones down to the last page,
+    # and without that orjson and NumPy end the process.
+    bytes(picture.width * picture.height * (1 if picture.mode in ONE_BYTE else 4) + SPARE_BYTES)
     picture.load()
     key = picture.info.get("transparency")
     if raw_mode in KEY_SCALES and isinstance(key, int):

@@ -214,9 +214,11 @@ from service.errors import OutOfMemory
 from service.inputs.digits import SHAPE
 from service.inputs.pictures import read_picture
 from service.inputs.preprocessing import Preprocessing
+from service.memory import release_memory
 
 large = Path(sys.argv[1]).read_bytes()
 image = read_picture(large, 1 << 22, SHAPE, Preprocessing())
+release_memory()
 held = int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
 for spare in range(0, 24 << 20, 1 << 19):
     resource.setrlimit(resource.RLIMIT_DATA, (held + spare, resource.RLIM_INFINITY))
