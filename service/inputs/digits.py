@@ -37,7 +37,7 @@ CENTRE = 14.5
 # A picture is looked at from afar, as so many cells; its ink then closer, in four pixels for each of MNIST's.
 CELLS, DETAIL = 96 * 96, 4 * BOX
 # Smaller pictures have more edges than paper: they are enlarged, in squares, to tell one from the other.
-TINY, SQUARES = 24, 0  # pixels; Pillow's NEAREST, which is imported late
+TINY, SQUARES = 28, 0  # pixels; Pillow's NEAREST, which is imported late
 # A channel of colour is taken for brightness if it differs from place to place so many times as much.
 CLEARER = 1.5
 # In shares of full ink: fainter pixels than these are paper.
@@ -57,6 +57,7 @@ def read_digit(picture: Picture) -> NDArray[np.float32]:
     sharp, pixel = picture, 1
     if max(picture.size) < TINY:
         pixel = 2 * TINY // max(picture.size)
+        picture = _with_margin(picture)
         size = (pixel * picture.width, pixel * picture.height)
         sharp, picture = picture.resize(size, SQUARES), picture.resize(size)
     # A cell is a square of pixels.
@@ -68,6 +69,20 @@ def read_digit(picture: Picture) -> NDArray[np.float32]:
     if ink is None or ink.max() <= EDGE:
         raise BlankPicture("nothing in the picture stands out from its paper; draw one digit")
     return normalise(ink)
+
+
+def _with_margin(picture: Picture) -> Picture:
+    """Return a picture with paper around it: a tiny one is a digit that may be cut out closely."""
+    levels = np.asarray(picture.convert("L"), np.int16)
+    # Of a digit that reaches all sides, little reaches into the corners.
+    light = levels[[0, 0, -1, -1], [0, -1, 0, -1]].mean() > (levels.min() + levels.max()) / 2
+    y, x = map(int, np.unravel_index(levels.argmax() if light else levels.argmin(), levels.shape))
+    margin = max(picture.size) // 2
+    paper = picture.crop((x, y, x + 1, y + 1)).resize(
+        (picture.width + 2 * margin, picture.height + 2 * margin), SQUARES
+    )
+    paper.paste(picture, (margin, margin))
+    return paper
 
 
 def _grey(picture: Picture, channel: int | None) -> Picture:

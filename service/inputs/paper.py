@@ -41,8 +41,9 @@ MARK, DIGIT = 0.35, 0.7
 SOFT, STEP, SEAM = 0.3, 0.2, 0.02
 # In shares of the ink's depth: what is as dark as ink.
 LIKE = 0.3
-# Marks that fill more of their box are no strokes, unless the box is narrow, as that of a 1.
-SOLID, NARROW = 0.6, 0.4
+# Marks that fill more of their box are no strokes, unless the box is narrow, as that of a 1. Full ink is a
+# quantile of them.
+SOLID, NARROW, FULL = 0.65, 0.4, 0.9
 # Of what is around ink, shares that are like it: here no other marks need be looked at; here they are tried.
 SURE, DOUBTFUL = 0.1, 0.45
 
@@ -95,7 +96,7 @@ def _try(cells: Cells, signs: tuple[int, int], beyond: int, noise: float) -> Ite
         level = cells if sign > 0 else 255 - cells
         ink = _find_marks(level, _close(level, beyond), sign, noise)
         if ink is not None and _is_whole(ink, level):
-            yield _likeness(ink, level) + _solidity(ink), ink
+            yield _likeness(ink, level) + _solidity(ink, level), ink
 
 
 def grown(levels: NDArray[Any]) -> NDArray[Any]:
@@ -193,8 +194,10 @@ def _likeness(ink: Ink, level: Cells) -> float:
     return np.count_nonzero(around < math.ceil(like)) / max(1, len(around))
 
 
-def _solidity(ink: Ink) -> float:
+def _solidity(ink: Ink, level: Cells) -> float:
     """Return half the share of their box that marks fill, if that is too much for strokes."""
     longer, shorter = max(ink.height, ink.width), min(ink.height, ink.width)
-    filled = np.count_nonzero(ink.marks) / (shorter * longer)
+    # A cell at the edge counts as much as it is dark: of a small digit most cells are.
+    depth = (ink.paper - level)[ink.marks]
+    filled = float(depth.sum()) / (_quantile(depth, FULL) * shorter * longer)
     return filled / 2 if filled > SOLID and shorter > NARROW * longer else 0.0

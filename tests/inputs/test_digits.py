@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter, ImageOps
 
 from service.errors import BlankPicture
 from service.inputs.digits import SHAPE
@@ -36,6 +36,33 @@ def test_digits_are_recognised_whatever_the_pen(model, digits, labels, width):
     images = [read(drawn(digit, width)) for digit in digits[:100]]
 
     assert accuracy(model, images, labels[:100]) >= 0.95
+
+
+@pytest.mark.parametrize("paper", [255, 0])
+@pytest.mark.parametrize("side", [8, 12, 24])
+def test_tiny_pictures_cut_out_closely_are_recognised(model, digits, labels, side, paper):
+    """Such as scikit-learn's digits of 8 x 8: their ink reaches the sides, and may fill half of the area."""
+    images = []
+    for digit in digits:
+        ink = Image.fromarray(digit).point(lambda level: 255 * (level > 100))
+        box = ink.getbbox()
+        longer = max(box[2] - box[0], box[3] - box[1])
+        small = ImageOps.pad(ink.crop(box), (longer, longer)).resize((side, side), Image.Resampling.BOX)
+        images.append(read(small.point(lambda level: abs(paper - level))))
+
+    assert accuracy(model, images, labels) >= 0.97
+
+
+def test_small_digits_of_a_wide_pen_are_recognised(model, digits, labels):
+    """They fill much of their box, and what a ring encloses fills less of its own, but is no ink."""
+    images = []
+    for digit in digits:
+        wide = Image.fromarray(digit).filter(ImageFilter.MaxFilter(3)).resize((12, 12))
+        paper = Image.new("L", (64, 64), 255)
+        paper.paste(ImageOps.invert(wide), (30, 20))
+        images.append(read(paper))
+
+    assert accuracy(model, images, labels) >= 0.975
 
 
 def test_photographs_are_recognised(model, digits, labels):
