@@ -194,7 +194,7 @@ def _load_whole(data: bytes, *, max_pixels: int, mode: str, side: int, in_one_sc
     raw_mode = picture.tile[0].args if picture.tile else ""
     # Raises MemoryError in time: where Pillow gets no large block, it takes small ones down to the last page,
     # and without that orjson and NumPy end the process.
-    bytes(picture.width * picture.height * (1 if picture.mode in ONE_BYTE else 4) + SPARE_BYTES)
+    np.empty(picture.width * picture.height * (1 if picture.mode in ONE_BYTE else 4) + SPARE_BYTES, np.uint8)
     picture.load()
     key = picture.info.get("transparency")
     if raw_mode in KEY_SCALES and isinstance(key, int):
