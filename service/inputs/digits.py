@@ -127,6 +127,8 @@ def _look_closer(picture: Picture, scale: int, channel: int | None, ink: Ink, ed
 
 def _resized(cells: NDArray[np.uint8], shape: tuple[int, ...], size: tuple[float, float]) -> Grey:
     """Return cells, of which the first ``size`` are meant, as an array of this shape."""
+    if cells.shape == shape and size == (shape[1], shape[0]):
+        return cells.astype(np.float32)
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(cells))
