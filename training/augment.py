@@ -82,7 +82,8 @@ class RandomWarp(v2.Transform):  # type: ignore[misc]  # torchvision ships no ty
 class RandomResolution(v2.Transform):  # type: ignore[misc]
     """Show a fraction of the images as small pictures are that were enlarged.
 
-    They are averaged over the cells of a coarse grid, in 17 levels, and enlarged again in one of three ways.
+    The strokes of half of them are widened, as in a small picture a pen of one pixel is a wide one. All are
+    averaged over the cells of a coarse grid, in 17 levels, and enlarged again in one of three ways.
     Images are float32 (N, 1, H, W) in 0..1 and stay in it; grid and way are the same for the whole batch.
     """
 
@@ -97,7 +98,12 @@ class RandomResolution(v2.Transform):  # type: ignore[misc]
         """Choose the images, rows and columns of the grid, and the way back."""
         chosen = (torch.rand(len(flat_inputs[0])) < self.fraction).nonzero().squeeze(1)
         cells = [int(torch.randint(*self.cells, ())) for _ in range(2)]
-        return {"chosen": chosen, "cells": cells, "way": self.WAYS[int(torch.randint(len(self.WAYS), ()))]}
+        return {
+            "chosen": chosen,
+            "wider": uniform(-1, 1, len(chosen), 1, 1, 1, like=flat_inputs[0]).clamp(min=0),
+            "cells": cells,
+            "way": self.WAYS[int(torch.randint(len(self.WAYS), ()))],
+        }
 
     def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
         """Return a copy of the images in which the chosen ones are coarse."""
@@ -105,7 +111,8 @@ class RandomResolution(v2.Transform):  # type: ignore[misc]
         if not len(chosen):
             return inpt
         images = inpt.clone()
-        cells = (F.interpolate(inpt[chosen], size=params["cells"], mode="area") * 16).round() / 16
+        wide = torch.lerp(inpt[chosen], F.max_pool2d(inpt[chosen], 3, stride=1, padding=1), params["wider"])
+        cells = (F.interpolate(wide, size=params["cells"], mode="area") * 16).round() / 16
         # What reads pictures takes the darkest ink for full ink.
         cells = cells / cells.amax(dim=(2, 3), keepdim=True).clamp(min=0.2)
         smooth = {} if params["way"] == "nearest" else {"align_corners": False}

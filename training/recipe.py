@@ -25,10 +25,10 @@ class Recipe:
     label_smoothing: float = 0.0
     ema_decay: float = 0.999
     defects: float = 0.15
-    warp: float = 0.7
-    low_resolution: float = 0.15
-    drawn: float = 0.25
-    negatives: float = 0.4
+    warp: float = 0.8
+    low_resolution: float = 0.2
+    drawn: float = 0.5
+    negatives: float = 0.5
     teachers: int = 0
     teacher_epochs: int = 0
     views: int = 0

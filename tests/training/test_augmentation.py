@@ -35,8 +35,23 @@ def test_low_resolution_touches_its_share_and_leaves_ink_where_it_was(images: Te
     assert 0.15 < float(changed.float().mean()) < 0.45
     assert float(coarse.min()) >= 0
     assert float(coarse.max()) <= 1
-    smoothed = [torch.nn.functional.avg_pool2d(each, 7) for each in (images, coarse)]
-    assert float((smoothed[0] - smoothed[1]).abs().max()) < 0.35
+    pixels = torch.arange(28.0)
+    for axis in (2, 3):
+        before, after = (each.sum(dim=(1, 5 - axis)) for each in (images, coarse))
+        centres = [each @ pixels / each.sum(dim=1) for each in (before, after)]
+        assert float((centres[0] - centres[1]).abs().max()) < 1.5  # a cell is wider
+
+
+def test_half_of_the_images_of_low_resolution_have_wider_strokes() -> None:
+    torch.manual_seed(0)
+    strokes = torch.zeros(200, 1, 28, 28)
+    strokes[:, :, 4:24, 12:15] = 1
+
+    coarse = RandomResolution(1)(strokes)
+
+    width = coarse.sum(dim=(1, 2, 3)) / 20
+    assert 0.35 < float((width > width.min() + 0.05).float().mean()) < 0.65
+    assert width.max() > width.min() + 1
 
 
 def test_low_resolution_keeps_a_blank_image_blank() -> None:
