@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from service.errors import ModelUnavailable, QueueFull, QueueTimeout
 from service.inference.batching import Batch, BatchModel, outcome, plan_batches
+from service.inference.image_queue import ImageQueue
 from service.inference.model_thread import ModelThread
 from service.inference.pending import Abandoned, PendingImage, Reply
 from service.inference.prediction import Prediction, predictions
@@ -59,7 +59,7 @@ class Batcher:
         self._metrics = metrics
         self._max_queue_size = max_queue_size
         self._queue_timeout_seconds = queue_timeout_seconds
-        self._waiting: deque[PendingImage] = deque()
+        self._waiting = ImageQueue()
         self._reserved = 0
         self._running: Batch | None = None
         self._start_scheduled = False
@@ -164,10 +164,13 @@ class Batcher:
         The reply gets QueueTimeout after ``queue_timeout_seconds``, InvalidImage if a pixel is not a number
         in 0..1, or RequestAbandoned.
         """
+        self._put(PendingImage(image, reply, time.monotonic(), abandoned, draft), alone=True)
+
+    def _put(self, image: PendingImage, *, alone: bool) -> None:
         self.check_room()
         if not self.alive:
             raise ModelUnavailable(THREAD_ENDED)
-        self._waiting.append(PendingImage(image, reply, time.monotonic(), abandoned, draft))
+        self._waiting.put(image, alone=alone)
         if self._running is None and not self._start_scheduled:
             self._schedule_start()
         if not self._sweep_scheduled:
@@ -179,15 +182,19 @@ class Batcher:
     ) -> asyncio.Future[list[Prediction]]:
         """Queue images, shape (N, size), N at least 1, or none of them; resolves to their predictions.
 
-        They share batches with those of other requests. The rest is as ``enqueue`` has it.
+        They share batches with those of other requests, of which those that come alone go before them. The
+        rest is as ``enqueue`` has it.
 
         Raises:
             QueueFull: the queue does not have room for all of them.
         """
         self.check_room(len(images))
-        replies = [self.submit(image, draft=draft) for image in images[:-1]]
-        # The last one is answered last: as long as any of them waits, it does.
-        replies.append(self.submit(images[-1], abandoned=abandoned, draft=draft))
+        now, last = time.monotonic(), len(images) - 1
+        replies: list[asyncio.Future[Prediction]] = [self._loop.create_future() for _ in images]
+        for place, (image, reply) in enumerate(zip(images, replies, strict=True)):
+            # The last one is answered last: as long as any of them waits, it does.
+            watched = abandoned if place == last else None
+            self._put(PendingImage(image, reply, now, watched, draft), alone=last == 0)
         together = asyncio.gather(*replies)
         together.add_done_callback(lambda _: [reply.cancel() for reply in replies])
         return together
@@ -203,7 +210,7 @@ class Batcher:
         count, size = self._plan[min(len(self._waiting), len(self._plan) - 1)]
         if count == 0:
             return
-        requests = [self._waiting.popleft() for _ in range(count)]
+        requests = self._waiting.take(count)
         images = self._buffer[:count]
         # A double beyond float32 becomes infinite, and is refused below.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -268,19 +275,19 @@ class Batcher:
             self._schedule_start()
 
     def _sweep(self) -> None:
-        """Check the requests that have waited for long, oldest first; most are answered before."""
+        """Check the requests that have waited for long; most are answered before."""
         now = time.monotonic()
         for request in self._pending():
             waited = now - request.arrived
             if waited < SWEEP_SECONDS:
-                break
+                continue
             if not self.alive:
                 request.fail(ModelUnavailable(THREAD_ENDED))
             elif waited >= self._queue_timeout_seconds:
                 request.fail(QueueTimeout(f"no answer within {self._queue_timeout_seconds:g} s; try again"))
             else:
                 request.watch_client()
-        self._waiting = deque(request for request in self._waiting if not request.reply.done())
+        self._waiting.remove_answered()
         self._sweep_scheduled = bool(self._waiting or self._running)
         if self._sweep_scheduled:
             self._loop.call_later(SWEEP_SECONDS, self._sweep)

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from service.inference.batcher import Batcher
 from service.inference.batching import Batch
-from service.inference.pending import Abandoned, Reply
-from service.inputs.image import Image
+from service.inference.pending import PendingImage
 from service.tracing import current_trace
 
 if TYPE_CHECKING:
@@ -28,15 +27,11 @@ class TracedBatcher(Batcher):
         self._tracing = tracing
         self._epoch = 0  # of the monotonic clock, when the last traced batch began
 
-    def enqueue(
-        self, image: Image, reply: Reply, abandoned: Abandoned | None = None, draft: bool = False
-    ) -> None:
-        """Queue an image as ``Batcher.enqueue`` does, for the request whose context this is."""
-        super().enqueue(image, reply, abandoned, draft)
-        trace = current_trace.get()
-        if trace is not None:
-            self._waiting[-1].trace = trace
-            trace.begin_queue()
+    def _put(self, image: PendingImage, *, alone: bool) -> None:
+        super()._put(image, alone=alone)
+        image.trace = current_trace.get()
+        if image.trace is not None:
+            image.trace.begin_queue()
 
     def _start(self) -> None:
         super()._start()

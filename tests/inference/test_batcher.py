@@ -157,6 +157,26 @@ def test_requests_that_wait_while_the_model_is_busy_share_the_next_batch(model, 
     assert gated.sizes == [1, 8]
 
 
+def test_an_image_that_comes_alone_waits_for_the_batch_in_hand_and_no_more(model, digits):
+    gated = GatedModel(model)
+
+    async def predict():
+        async with batcher_of(gated, max_queue_size=200) as batcher:
+            many = batcher.submit_all(np.stack([pixels(image) for image in digits[:128]]))
+            await begun(gated)
+            alone = batcher.submit(pixels(digits[0]))
+            gated.gate.release(2)
+            answer = await asyncio.wait_for(alone, 30)
+            assert not many.done()
+            gated.open()
+            return answer, await many
+
+    answer, answers = asyncio.run(predict())
+
+    assert answer.label == answers[0].label == 7
+    assert len(answers) == 128
+
+
 def test_a_full_queue_refuses_and_recovers(model, digits):
     gated = GatedModel(model)
     image = pixels(digits[0])
