@@ -25,11 +25,11 @@ serve: .venv/.serve  ## Serve the bundled weights on http://localhost:3000
 
 test: .venv/.dev  ## Run every test that needs no cluster
 	tools/install.sh --check
-	$(venv)/python -m pytest --numprocesses 2 --dist worksteal -m "not cluster and not netns and not alone"
+	$(venv)/python -m pytest --numprocesses 3 --dist worksteal -m "not cluster and not netns and not alone"
 	$(venv)/python -m pytest -m alone
 
 test-fast: .venv/.dev  ## Run the tests that need no browser and no minute of load
-	$(venv)/python -m pytest --numprocesses 2 --dist worksteal -m "not cluster and not netns and not alone and not browser and not slow"
+	$(venv)/python -m pytest --numprocesses 3 --dist worksteal -m "not cluster and not netns and not alone and not browser and not slow"
 
 test-nodes: .venv/.dev  ## Train in two network namespaces, as in the pods of a Job for two nodes; needs root
 	$(venv)/python -m pytest -m netns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -72,3 +73,30 @@ def test_any_json_is_an_image_or_a_refusal(value):
         assert refusal.detail
     else:
         assert decoded.shape == (784,)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": 1, "a": 1}',
+        b'{"a": {"b": 1, "b": 2}}',
+        b'{"a": [{"b": [1], "b": [1]}]}',
+        b'{"a": [1, {"b": 1, "b": 2}]}',
+        b'[[0, {"a": 1, "\\u0061": 2}]]',
+    ],
+)
+def test_a_key_that_is_there_twice_is_found_wherever_it_is(body):
+    with pytest.raises(InvalidBody, match="duplicate keys are not allowed"):
+        json_errors.parse(body, SHAPE, MAX_IMAGES)
+
+
+@given(anything)
+def test_documents_are_read_as_json_reads_them(document):
+    body = json.dumps(document).encode()
+    try:
+        parsed = json_errors.parse(body, SHAPE, MAX_IMAGES)
+    except InvalidBody as error:
+        assert "NaN" in str(error) or "Infinity" in str(error) or "UTF-8" in str(error)
+    else:
+        assert parsed == json.loads(body)
+        assert repr(parsed) == repr(json.loads(body))
