@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import time
 from typing import Any, NoReturn
 
 import numpy as np
-import simdjson
 from numpy.typing import NDArray
 
 from service.errors import InvalidBody, InvalidImage, TooManyImages
@@ -55,11 +52,9 @@ def parse(body: bytes, shape: Shape, max_images: int) -> Any:
         TooManyImages: there are more numbers or lists than ``max_images`` images have.
     """
     _check_counts(body, shape, max_images)
-    with contextlib.suppress(ValueError, KeyError, RuntimeError):  # json says what is wrong, and where
-        return _parse_in_steps(body)
     try:
         return json.loads(
-            body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates
+            body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
         )
     except UnicodeDecodeError as error:
         raise InvalidBody(
@@ -71,38 +66,6 @@ def parse(body: bytes, shape: Shape, max_images: int) -> Any:
         raise InvalidBody("the body is nested too deeply; expected a list of numbers") from None
     except ValueError as error:
         raise InvalidBody(f"the body has a number that can't be read: {error}") from None
-
-
-def _parse_in_steps(body: bytes) -> Any:
-    """Parse JSON without holding the interpreter for long.
-
-    ``json`` holds it for some 20 ms a megabyte, and the event loop waits for that at each of its sockets.
-
-    Raises:
-        InvalidBody: an object has a key twice.
-        ValueError, KeyError, RuntimeError: it is no JSON, or has names or objects that are not found so.
-    """
-    names: list[str] = []
-    document = _as_python(simdjson.Parser().parse(body), names)
-    if len(names) != body.count(b":"):
-        raise ValueError
-    return document
-
-
-def _as_python(value: Any, names: list[str]) -> Any:
-    """Return a value of simdjson's as Python has it; add the names in its objects."""
-    if isinstance(value, simdjson.Object):
-        own = list(value.keys())
-        if len(set(own)) != len(own):
-            _refuse_duplicates()
-        names += own
-        return {name: _as_python(value[name], names) for name in own}
-    if not isinstance(value, simdjson.Array):
-        return value
-    time.sleep(0)  # lets other threads go on
-    if len(value) and isinstance(value[0], (simdjson.Array, simdjson.Object)):
-        return [_as_python(each, names) for each in value]
-    return value.as_list()
 
 
 def _check_counts(body: bytes, shape: Shape, max_images: int) -> None:
@@ -199,15 +162,11 @@ def _refuse_constant(name: str) -> NoReturn:
     )
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        _refuse_duplicates()
+        raise InvalidBody("the body has an object with the same name twice; duplicate keys are not allowed")
     return members
-
-
-def _refuse_duplicates() -> NoReturn:
-    raise InvalidBody("the body has an object with the same name twice; duplicate keys are not allowed")
 
 
 def _describe(value: Any) -> str:
