@@ -164,10 +164,11 @@ class Batcher:
         The reply gets QueueTimeout after ``queue_timeout_seconds``, InvalidImage if a pixel is not a number
         in 0..1, or RequestAbandoned.
         """
+        self.check_room()
         self._put(PendingImage(image, reply, time.monotonic(), abandoned, draft), alone=True)
 
     def _put(self, image: PendingImage, *, alone: bool) -> None:
-        self.check_room()
+        """Queue an image that there is room for."""
         if not self.alive:
             raise ModelUnavailable(THREAD_ENDED)
         self._waiting.put(image, alone=alone)
