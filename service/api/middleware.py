@@ -43,7 +43,8 @@ class RequestMiddleware:
                 raise
             if isinstance(error, ServiceError) and "pause_after_rejection" in scope["state"]:
                 full = isinstance(error, QueueFull)
-                scope["state"]["pause_after_rejection"](announced_bytes(scope), full=full)
+                size = scope["state"].get("body_bytes", announced_bytes(scope))
+                scope["state"]["pause_after_rejection"](size, full=full)
             response = context.error_response(scope["path"], scope["method"], error)
             if any(name == b"expect" for name, _ in scope["headers"]):
                 response.raw_headers.append(CLOSE)  # whether the body comes all the same is up to the client

@@ -149,6 +149,7 @@ async def _read_admitted(
         body = await read_body(receive, limit, grow)
     if coding:
         body = await service.decoder.run(partial(decompress, coding, limit), body)
+    scope["state"]["body_bytes"] = len(body)
     service.batcher.check_room(images_in(len(body)))  # it may have come in chunks, or compressed
     return body
 

@@ -17,6 +17,7 @@ from service.api.tensors import Tensors
 from service.errors import BlankPicture, ModelUnavailable
 from service.inference.batcher import Batcher
 from service.inference.card import Card
+from service.inputs import json_errors
 from service.inputs.decoding import DecodingThread
 from service.inputs.image import Image
 from service.inputs.numbers import NumberReader
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from service.otel import Tracing
 
 T = TypeVar("T")
-
-SMALL_BYTES = 32 << 10  # decoded within a millisecond, even with care
 
 
 @dataclass(slots=True)
@@ -69,7 +68,7 @@ class Service:
         Raises:
             ServiceError: what the function or ``DecodingThread.run`` raises.
         """
-        if len(body) <= SMALL_BYTES:
+        if len(body) <= json_errors.SMALL_BYTES:
             return call(body)
         return await self.decoder.run(call, body)
 

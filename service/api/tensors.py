@@ -25,6 +25,7 @@ from service.inference.card import Card
 from service.inference.prediction import Prediction
 from service.inputs import json_errors
 from service.inputs.image import Image, Shape, as_float32
+from service.inputs.turns import pieces
 
 HEADER_LENGTH = "inference-header-content-length"
 INPUT_NAME = "image"
@@ -271,11 +272,12 @@ def _read_numbers(data: Any, datatype: str, shape: list[int], image: Shape) -> N
     _check_count(len(data), shape, image)
     # bool is a subclass of int, but true is not a number in JSON: the types are compared, not their ancestry.
     types = {int} if datatype == "UINT8" else {int, float}
-    if not types.issuperset(map(type, data)):
+    if not all(types.issuperset(map(type, piece)) for piece in pieces(data)):
         raise InvalidBody(f"the input's data are not all {DATATYPES[datatype].name} numbers")
-    if datatype == "UINT8" and not 0 <= min(data) <= max(data) <= 255:
+    numbers = json_errors.as_doubles(data)
+    if datatype == "UINT8" and not 0 <= numbers.min() <= numbers.max() <= 255:
         raise InvalidImage("the input's data are UINT8 numbers, which lie in 0..255")
-    return json_errors.as_doubles(data)
+    return numbers
 
 
 def _check_count(found: int, shape: list[int], image: Shape) -> None:

@@ -229,7 +229,7 @@ def _read_lists(service: Service, lists: list[Any], name: str) -> Image:
         inner = inner[0]
     tensor = {"datatype": "FP32", "shape": [1, *sides], "data": lists}
     images = service.tensors.read_input(tensor)
-    check_pixels(json_errors.as_doubles(lists).ravel(), where=name)  # as the client counts them
+    check_pixels(json_errors.as_doubles(lists), where=name)  # as the client counts them
     return images.reshape(-1)
 
 

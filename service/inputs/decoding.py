@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from service.errors import QueueFull, QueueTimeout
+from service.inputs.turns import take_turns
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ class DecodingThread:
         self._timeout_seconds = timeout_seconds
         self._waiting = 0
         self._waiting_bytes = 0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder", initializer=take_turns)
 
     async def __aenter__(self) -> DecodingThread:
         """Start the thread now: once memory is short, it may be too late."""

@@ -6,11 +6,13 @@ import asyncio
 import gzip
 import json
 import random
+import time
 from collections import Counter
 
 import numpy as np
 import pytest
 
+from service.server.throttle import INTERVAL_SECONDS, REFUSALS_PER_INTERVAL, weigh
 from tests.support.http import HEALTHZ, PREDICT, PREDICT_BODY, PREDICT_HEAD, raw_post, read_statuses
 from tests.support.load import Connection, Latencies
 from tests.support.pictures import enlarged, save
@@ -216,6 +218,25 @@ def test_bodies_that_cost_much_to_read_leave_time_for_others(start_server):
         if SOAK:
             assert health.milliseconds(200, 99) <= 50, name
             assert small.milliseconds(200, 99) <= 100, name
+
+
+@pytest.mark.parametrize("form", ["chunked", "compressed"])
+def test_a_refusal_counts_as_what_was_read_whatever_its_head_says(start_server, form):
+    server = start_server()
+    body = b'{"image":[' + b"0," * (MEGABYTE // 2 - 20) + b"0]}"
+    request = raw_post("/predict", JSON, gzip.compress(body))
+    request = request.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n", 1)
+    if form == "chunked":
+        request = JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    intervals = 5
+
+    began = time.monotonic()
+    with server.connect() as connection:
+        for _ in range((intervals + 1) * REFUSALS_PER_INTERVAL // weigh(len(body), full=False) + 1):
+            connection.sendall(request)
+            assert read_statuses(connection, 1) == [413]
+
+    assert time.monotonic() - began > intervals * INTERVAL_SECONDS
 
 
 def test_requests_that_fit_are_admitted_side_by_side(start_server):
