@@ -213,11 +213,13 @@ class Http11Protocol(HttpToolsProtocol):
 
     def _parse(self, data: bytes) -> None:
         self._parsing = True
-        while data and not self._is_blocked() and not self.transport.is_closing():
-            data = self._feed(data[:PART_BYTES]) + data[PART_BYTES:]
+        at = 0
+        while at < len(data) and not self._is_blocked() and not self.transport.is_closing():
+            part = data[at : at + PART_BYTES]
+            at += len(part) - len(self._feed(part))
         self._parsing = False
-        self._unparsed = data
-        if data:
+        self._unparsed = data[at:]
+        if self._unparsed:
             self._hold()
 
     def _feed(self, part: bytes) -> bytes:

@@ -8,6 +8,7 @@ import json
 import random
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from tests.support.server import Server
 from tests.support.soak import OVERLOAD_SECONDS, SOAK
 
 IMAGES = 240
+ROUNDS = 4 if SOAK else 1  # of each number of clients in turn: the machine is not as fast at all times
 JSON = "application/json"
 JSON_HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
@@ -98,18 +100,30 @@ def test_large_bodies_that_are_wrong_leave_time_for_others(start_server, status)
     assert health.seconds.keys() == {200}
 
 
-async def load(
-    server: Server, request: bytes, clients: int, seconds: float
-) -> tuple[Counter[int], Latencies, Latencies]:
+@dataclass
+class Answered:
+    """What the clients of a load got, and beside them /healthz and a lone small prediction."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    health: Latencies = field(default_factory=Latencies)
+    small: Latencies = field(default_factory=Latencies)
+
+    def __str__(self) -> str:
+        """Say so."""
+        return (
+            f"{dict(self.statuses)}; health p99 {self.health.milliseconds(200, 99):.0f} ms, "
+            f"a lone prediction p99 {self.small.milliseconds(200, 99):.0f} ms"
+        )
+
+
+async def load(server: Server, request: bytes, clients: int, seconds: float, answered: Answered) -> None:
     """Send a request from so many clients without a pause, beside /healthz and a lone small prediction."""
-    statuses: Counter[int] = Counter()
-    health, small = Latencies(), Latencies()
     ended = asyncio.Event()
 
     async def send() -> None:
         connection = Connection(server.address)
         while not ended.is_set():
-            statuses[(await connection.ask(request)).status] += 1
+            answered.statuses[(await connection.ask(request)).status] += 1
         connection.close()
 
     async def probe(latencies: Latencies, what: bytes) -> None:
@@ -120,11 +134,13 @@ async def load(
         connection.close()
 
     tasks = [asyncio.create_task(send()) for _ in range(clients)]
-    tasks += [asyncio.create_task(probe(health, HEALTHZ)), asyncio.create_task(probe(small, PREDICT))]
+    tasks += [
+        asyncio.create_task(probe(answered.health, HEALTHZ)),
+        asyncio.create_task(probe(answered.small, PREDICT)),
+    ]
     await asyncio.sleep(seconds)
     ended.set()
     await asyncio.gather(*tasks)
-    return statuses, health, small
 
 
 @pytest.mark.alone
@@ -135,26 +151,26 @@ def test_clients_with_many_images_get_as_much_however_many_there_are(start_serve
     pin_to_one_core(server.process.pid)
     request = large_request()
 
-    results = {
-        clients: asyncio.run(load(server, request, clients, OVERLOAD_SECONDS))
-        for clients in (4, 2, 8, 32, 64)
-    }
+    results = {clients: Answered() for clients in (4, 2, 8, 32, 64)}
+    for _ in range(ROUNDS):
+        for clients, answered in results.items():
+            asyncio.run(load(server, request, clients, OVERLOAD_SECONDS / ROUNDS, answered))
 
-    for clients, (statuses, health, small) in results.items():
+    for clients, answered in results.items():
+        served = answered.statuses[200]
         print(
-            f"{clients} clients with {IMAGES} images: {statuses[200] * IMAGES / OVERLOAD_SECONDS:,.0f} "
-            f"images/s, {dict(statuses)}; health p99 {health.milliseconds(200, 99):.0f} ms, "
-            f"a lone prediction p99 {small.milliseconds(200, 99):.0f} ms"
+            f"{clients} clients with {IMAGES} images: {served * IMAGES / OVERLOAD_SECONDS:,.0f} images/s, "
+            f"{answered}"
         )
-        assert set(statuses) <= {200, 503}  # no 504: nothing that was accepted timed out
-        assert health.seconds.keys() == {200}
-        assert small.seconds.keys() <= {200, 503}
-        assert statuses[200] > 0
+        assert set(answered.statuses) <= {200, 503}  # no 504: nothing that was accepted timed out
+        assert answered.health.seconds.keys() == {200}
+        assert answered.small.seconds.keys() <= {200, 503}
+        assert served > 0
         if SOAK:
-            assert statuses[200] >= 0.8 * results[4][0][200]
-            assert health.milliseconds(200, 99) <= 50
-            assert small.milliseconds(200, 99) <= 100
-            assert small.seconds.keys() == {200}
+            assert served >= 0.8 * results[4].statuses[200]
+            assert answered.health.milliseconds(200, 99) <= 50
+            assert answered.small.milliseconds(200, 99) <= 100
+            assert answered.small.seconds.keys() == {200}
 
 
 MEGABYTE = 1_000_000
@@ -205,19 +221,17 @@ def test_bodies_that_cost_much_to_read_leave_time_for_others(start_server):
     pin_to_one_core(server.process.pid)
 
     for name, (request, expected) in costly_requests().items():
-        statuses, health, small = asyncio.run(load(server, request, 16, OVERLOAD_SECONDS / 4))
+        answered = Answered()
+        asyncio.run(load(server, request, 16, OVERLOAD_SECONDS / 4, answered))
 
-        print(
-            f"16 clients, {name}: {dict(statuses)}; health p99 {health.milliseconds(200, 99):.0f} ms, "
-            f"a lone prediction p99 {small.milliseconds(200, 99):.0f} ms"
-        )
-        assert set(statuses) <= expected | {503, 504}, name
-        assert statuses.keys() & expected, name
-        assert health.seconds.keys() == {200}, name
-        assert small.seconds.keys() == {200}, name
+        print(f"16 clients, {name}: {answered}")
+        assert set(answered.statuses) <= expected | {503, 504}, name
+        assert answered.statuses.keys() & expected, name
+        assert answered.health.seconds.keys() == {200}, name
+        assert answered.small.seconds.keys() == {200}, name
         if SOAK:
-            assert health.milliseconds(200, 99) <= 50, name
-            assert small.milliseconds(200, 99) <= 100, name
+            assert answered.health.milliseconds(200, 99) <= 50, name
+            assert answered.small.milliseconds(200, 99) <= 100, name
 
 
 @pytest.mark.parametrize("form", ["chunked", "compressed"])
