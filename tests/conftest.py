@@ -56,15 +56,14 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def start(
-        *,
+        *command: str,
         log: Path | None = None,
-        module: str = "service",
         folder: Path = ROOT,
         fresh: bool = False,
         **settings: object,
     ) -> Server:
         log = log or tmp_path / f"server-{len(servers)}.log"
-        servers.append(Server(log, settings, module, folder=folder, fresh=fresh))
+        servers.append(Server(log, settings, *command, folder=folder, fresh=fresh))
         return servers[-1].wait_until_ready()
 
     yield start

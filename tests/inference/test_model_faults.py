@@ -39,7 +39,7 @@ def test_a_model_that_hangs_fails_the_health_check_and_answers_every_request(sta
 
 
 def test_a_model_whose_thread_dies_fails_the_health_check_and_answers_every_request(start_server, tmp_path):
-    server = start_server(module="tests.support.dying_model", DIE_FILE=tmp_path / "die")
+    server = start_server("tests.support.dying_model", DIE_FILE=tmp_path / "die")
     assert post(server, SEVEN).json()["digit"] == 7
 
     with ThreadPoolExecutor(8) as pool:

@@ -111,7 +111,7 @@ def measure(part: Part, server: Server) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(120 + 2 * SOAK_SECONDS)
 def test_nothing_grows_and_nothing_slows_down(start_server):
-    server = start_server(module="tests.support.task_count")
+    server = start_server("tests.support.task_count")
     traffic = MixedTraffic(server.address)
     parts = []
 

@@ -12,7 +12,7 @@ import runpy
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _context = multiprocessing.get_context("forkserver")
@@ -20,10 +20,12 @@ _context.set_forkserver_preload(["service.api.app", "service.server.server"])
 
 
 class PreloadedProcess:
-    """``python -m MODULE``, its output in a file, with the methods of ``subprocess.Popen`` that tests use."""
+    """``python -m COMMAND``, output in a file, with the methods that tests use of ``subprocess.Popen``."""
 
-    def __init__(self, module: str, environment: Mapping[str, str], folder: Path, output: Path) -> None:
-        self._process = _context.Process(target=_run, args=(module, dict(environment), folder, output))
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], folder: Path, output: Path
+    ) -> None:
+        self._process = _context.Process(target=_run, args=(command, dict(environment), folder, output))
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -58,12 +60,12 @@ class PreloadedProcess:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(module: str, environment: dict[str, str], folder: Path, output: Path) -> None:
+def _run(command: Sequence[str], environment: dict[str, str], folder: Path, output: Path) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     with output.open("wb") as file:
         for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
             os.dup2(file.fileno(), descriptor)
-    sys.argv = [module]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.argv = list(command)
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)

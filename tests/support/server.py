@@ -23,34 +23,35 @@ READY_SECONDS = 60
 class Server:
     """A service on a free port unless PORT is set, its log in a file.
 
-    Another module may start it, to break something in it. A ``fresh`` one is started by its command, which it
-    has to be where the settings have variables that Python or the dynamic linker read.
+    Another ``command``, a module and its arguments, may start it with something broken. A ``fresh`` one is
+    started by its command, which it has to be where the settings have variables that Python or the dynamic
+    linker read.
     """
 
     def __init__(
         self,
         log: Path,
         settings: Mapping[str, object],
-        module: str = "service",
-        *,
+        *command: str,
         folder: Path = ROOT,
         fresh: bool = False,
     ) -> None:
         self.log = log
+        command = command or ("service",)
         environment = {**os.environ, "HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json"}
         environment |= {name: str(value) for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | PreloadedProcess
         if fresh:
             with log.open("wb") as output:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-m", module],
+                    [sys.executable, "-m", *command],
                     env=environment,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     cwd=folder,
                 )
         else:
-            self.process = PreloadedProcess(module, environment, folder, log)
+            self.process = PreloadedProcess(command, environment, folder, log)
         port = environment["PORT"]
         self.url = f"http://127.0.0.1:{port}" if port != "0" else ""
 
