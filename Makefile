@@ -26,7 +26,7 @@ serve: .venv/.serve  ## Serve the bundled weights on http://localhost:3000
 test: .venv/.dev  ## Run every test that needs no cluster
 	tools/install.sh --check
 	$(venv)/python -m pytest --numprocesses 3 --dist worksteal -m "not cluster and not netns and not alone"
-	$(venv)/python -m pytest -m alone
+	$(venv)/python -m pytest -m alone tests/server
 
 test-fast: .venv/.dev  ## Run the tests that need no browser and no minute of load
 	$(venv)/python -m pytest --numprocesses 3 --dist worksteal -m "not cluster and not netns and not alone and not browser and not slow"

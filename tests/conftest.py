@@ -22,6 +22,13 @@ from tests.support.ports import free_port
 from tests.support.server import Server
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test that `make test` would never run."""
+    for item in items:
+        if item.get_closest_marker("alone") and not item.nodeid.startswith("tests/server/"):
+            raise pytest.UsageError(f"{item.nodeid} is marked `alone`: these have to be in tests/server")
+
+
 def _read_idx(name: str, header: int) -> NDArray[np.uint8]:
     return np.frombuffer(
         gzip.decompress((DATA / "MNIST" / "raw" / name).read_bytes()), np.uint8, offset=header

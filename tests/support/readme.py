@@ -16,10 +16,12 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.paths import ROOT
+from tests.support.preloaded import PreloadedProcess
 from tests.support.server import Server
 
 TAGS = {"", "guide", "install", "docker", "cluster", "collector", "registry"}
@@ -70,16 +72,28 @@ def run(command: str, folder: Path, server: Server | None = None) -> str:
     if server is not None:
         command = at(server, command)
     words = shlex.split(command)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    if words[:2] == ["python", "-m"]:
+        output = folder / "output.txt"
+        process = PreloadedProcess(words[2:], environment, folder, output)
+        status, printed = process.wait(), output.read_text()
+        output.unlink()
+    else:
+        status, printed = _run_program(words, environment, folder)
+    assert status == 0, f"{command}\n{printed}"
+    return printed
+
+
+def _run_program(words: list[str], environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
     program = Path(sys.executable).with_name(words[0])
     if words[0] == "curl":
         words.insert(1, "--fail-with-body")  # else its exit status does not say that the answer is an error
     done = subprocess.run(
         [program if program.exists() else words[0], *words[1:]],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return done.returncode, done.stdout if done.returncode == 0 else f"{done.stdout}\n{done.stderr}"

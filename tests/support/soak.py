@@ -10,5 +10,5 @@ import os
 
 SOAK = os.environ.get("SOAK") == "1"
 RESTARTS = int(os.environ.get("RESTARTS", "20" if SOAK else "2"))
-OVERLOAD_SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "10" if SOAK else "2"))
+OVERLOAD_SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "10" if SOAK else "1"))
 SOAK_SECONDS = float(os.environ.get("SOAK_SECONDS", "600" if SOAK else "5"))
