@@ -1,7 +1,8 @@
 """HTTP/1.1 as RFC 9112 asks for it, over uvicorn's parser, with bounds on what is parsed ahead.
 
 Every request comes through here, whatever path it takes. Bytes are parsed in small parts, so that limits hold
-however a client cuts them into packets, and parsing stops while enough requests of a connection wait.
+however a client cuts them into packets; the connections take turns with all parts but the first; and parsing
+stops while enough requests of a connection wait.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import math
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.api.request_context import header_lines
 from service.errors import HeadersTooLarge, InvalidRequest, ServiceError
+from service.server.flow import HoldingFlow
+from service.server.parsing_turns import ParsingTurns
 from service.server.timeouts import Stage
 
 MAX_HEAD_BYTES, MAX_HEADERS = 1 << 16, 256
@@ -32,22 +34,13 @@ class Rejected(Exception):
     """Ends the parsing of a connection that has been closed."""
 
 
-class HoldingFlow(FlowControl):
-    """Reading stops and starts as uvicorn says, but never starts while the connection holds it."""
-
-    held = False
-
-    def resume_reading(self) -> None:
-        """Read on, unless the connection has more than enough to parse."""
-        if not self.held:
-            super().resume_reading()
-
-
 class Http11Protocol(HttpToolsProtocol):
     """One connection. A subclass decides on the path of a request, and how a rejected one is answered."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, turns: ParsingTurns, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._turns = turns
+        self._waits_for_turn = False
         self.reading = REQUEST  # what the parser is in the middle of
         self.answering: Any = (
             None  # the request that is being answered; uvicorn's ``cycle`` is the newest one
@@ -57,14 +50,13 @@ class Http11Protocol(HttpToolsProtocol):
         self.max_message_bytes = math.inf  # past it, a client goes on after a 413, or never ends its trailers
         self.rejection: ServiceError | None = None  # of what is no request, once those before it are answered
         self._paused = False
-        self._parsing = False
-        self._unparsed = b""
+        self._unparsed: bytes | memoryview = b""
         self._message_ended = False
         self._measured: object = None
         self._size = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin as uvicorn does, with a flow that can be held."""
+        """Begin as uvicorn does, with reading that can be held."""
         super().connection_made(transport)
         self.flow: HoldingFlow = HoldingFlow(transport)
 
@@ -136,15 +128,19 @@ class Http11Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has arrived, or keep it while the connection is paused or has enough to do."""
+        """Parse a first part of what has arrived, unless the connection is paused or has enough to parse."""
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
         if self._unparsed or self._paused or len(self.pipeline) >= MAX_PIPELINED:
-            self._unparsed += data
+            self._unparsed = b"".join((self._unparsed, data))
             if len(self._unparsed) > MAX_UNPARSED_BYTES:
-                self._hold()
-        elif len(data) > PART_BYTES or (data := self._feed(data)):
-            self._parse(data)
+                self.flow.hold()
+        elif len(data) > PART_BYTES:
+            self._unparsed = data
+            self._parse_part()
+        elif left := self._feed(data):
+            self._unparsed = left
+            self._parse_part()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Answer a request that is complete: the client may have closed its sending half alone."""
@@ -184,7 +180,9 @@ class Http11Protocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """End with the answer to what has arrived, even while the connection is paused."""
-        self.resume()
+        self._paused = False
+        while self._can_parse():
+            self._parse_part()
         super().shutdown()
 
     def pause(self) -> None:
@@ -200,29 +198,36 @@ class Http11Protocol(HttpToolsProtocol):
         self.answering = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _is_blocked(self) -> bool:
-        return self._paused or len(self.pipeline) >= MAX_PIPELINED
+    def _can_parse(self) -> bool:
+        blocked = self._paused or len(self.pipeline) >= MAX_PIPELINED or self.transport.is_closing()
+        return bool(self._unparsed) and not blocked
 
     def _resume_parsing(self) -> None:
-        if self._parsing or self._is_blocked() or not self._unparsed or self.transport.is_closing():
-            return
-        data, self._unparsed = self._unparsed, b""
-        self.flow.held = False
-        self.flow.resume_reading()
-        self._parse(data)
+        if not self._waits_for_turn and self._can_parse():
+            self._waits_for_turn = True
+            self._turns.wait(self._take_turn)
 
-    def _parse(self, data: bytes) -> None:
-        self._parsing = True
-        at = 0
-        while at < len(data) and not self._is_blocked() and not self.transport.is_closing():
-            part = data[at : at + PART_BYTES]
-            at += len(part) - len(self._feed(part))
-        self._parsing = False
-        self._unparsed = data[at:]
+    def _take_turn(self) -> None:
+        self._waits_for_turn = False
+        try:
+            if self._can_parse():
+                self._parse_part()
+        except Exception:
+            self.transport.abort()  # as uvloop does where ``data_received`` fails
+            raise
+
+    def _parse_part(self) -> None:
+        data = memoryview(self._unparsed)
+        part = data[:PART_BYTES]
+        if len(part) == len(data):  # before it is parsed: uvicorn may want to read no more
+            self.flow.release()
+        left = self._feed(part)
+        self._unparsed = data[len(part) - len(left) :] or b""
         if self._unparsed:
-            self._hold()
+            self.flow.hold()
+            self._resume_parsing()
 
-    def _feed(self, part: bytes) -> bytes:
+    def _feed(self, part: bytes | memoryview) -> bytes | memoryview:
         """Parse a part of the data; return what is left of it behind an Upgrade."""
         self._message_ended = False
         try:
@@ -237,10 +242,6 @@ class Http11Protocol(HttpToolsProtocol):
             self._check_size(0 if self._message_ended else len(part))
             self.continue_request()
         return b""
-
-    def _hold(self) -> None:
-        self.flow.pause_reading()
-        self.flow.held = True
 
     def _ignore_upgrade(self) -> None:
         """Parse a head again without its ``Upgrade``, which a server may ignore (RFC 9110, 7.8)."""

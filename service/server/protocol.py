@@ -28,7 +28,7 @@ class PredictProtocol(Http11Protocol):
     """One connection."""
 
     def __init__(self, *args: Any, throttle: Throttle, **kwargs: Any) -> None:
-        """Take uvicorn's own arguments, and the throttle that all connections share."""
+        """Take uvicorn's own arguments, and the turns and the throttle that all connections share."""
         super().__init__(*args, **kwargs)
         self._throttle = throttle
         # The lifespan has made it before the first connection comes.

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from service.api.state import Service
 from service.memory import release_memory
+from service.server.parsing_turns import ParsingTurns
 from service.server.protocol import PredictProtocol
 from service.server.throttle import Throttle
 from service.server.traced import TracedProtocol
@@ -56,14 +57,14 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._app = app
-        self._throttle = Throttle()
+        self._shared: dict[str, Any] = {"turns": ParsingTurns(), "throttle": Throttle()}
 
     def _connect(self, *args: Any, **kwargs: Any) -> PredictProtocol:
         """Make what serves a connection; uvicorn calls this with arguments of its own."""
         tracing = self._service.tracing
         if tracing is None:
-            return PredictProtocol(*args, throttle=self._throttle, **kwargs)
-        return TracedProtocol(*args, throttle=self._throttle, tracing=tracing, **kwargs)
+            return PredictProtocol(*args, **self._shared, **kwargs)
+        return TracedProtocol(*args, **self._shared, tracing=tracing, **kwargs)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, and log the address, with the port that a 0 has become."""

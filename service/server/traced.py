@@ -45,10 +45,9 @@ class TracedProtocol(PredictProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         super()._start_asgi_task(cycle, partial(_run, app))
 
-    def _resume_parsing(self) -> None:
-        # What calls this may do so for a traced request that has been answered; the next ones are not part
-        # of its trace.
-        Context().run(super()._resume_parsing)
+    def _take_turn(self) -> None:
+        # The turns may have begun with a traced request's answer; what is parsed is not part of its trace.
+        Context().run(super()._take_turn)
 
 
 def find_parent(headers: list[Header]) -> tuple[bytes, bytes]:

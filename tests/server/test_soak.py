@@ -32,7 +32,7 @@ def mixture() -> list[tuple[float, bytes]]:
     others = ("/metrics", "/", "/docs", "/openapi.json", "/v2", "/v2/health/ready", "/static/style.css")
     return [
         (50, PREDICT),
-        (10, raw_post("/predict", "application/json", SEVEN, chunked=True)),
+        (10, raw_post("/predict", "application/json", SEVEN, chunk_bytes=len(SEVEN))),
         (10, raw_post("/predict", "application/octet-stream", bytes(784))),
         (5, raw_post("/predict?preview=true", "image/png", bar("png"))),
         (5, raw_post("/v2/models/mnist-cnn/infer", "application/json", tensor)),

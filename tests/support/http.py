@@ -35,12 +35,13 @@ def raw_get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
 
-def raw_post(path: str, content_type: str, body: bytes, *, chunked: bool = False) -> bytes:
-    """The bytes of a POST request, its body in one chunk or of a length that is announced."""
+def raw_post(path: str, content_type: str, body: bytes, *, chunk_bytes: int = 0) -> bytes:
+    """The bytes of a POST request, its body in chunks of this size, or of a length that is announced."""
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\n".encode()
-    if chunked:
-        chunks = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
-        return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+    if chunk_bytes:
+        chunks = (body[at : at + chunk_bytes] for at in range(0, len(body), chunk_bytes))
+        framed = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+        return head + b"Transfer-Encoding: chunked\r\n\r\n" + framed + b"0\r\n\r\n"
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 

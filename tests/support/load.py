@@ -55,9 +55,9 @@ class Connection:
         return Answer(int(head[9:12]), head, body)
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, whatever is still to be sent."""
         if self._streams is not None:
-            self._streams[1].close()
+            self._streams[1].transport.abort()
             self._streams = None
 
 
