@@ -80,8 +80,8 @@ def content_coding(scope: Scope) -> bytes:
     return encoding if encoding in WINDOWS else b""
 
 
-async def read_body(receive: Receive, limit: int, grow: Callable[[int], None] = lambda _: None) -> bytes:
-    """Return the whole body of a request, as it was sent; ``grow`` is called with its size so far.
+async def read_body(receive: Receive, limit: int, note: Callable[[int], None] = lambda _: None) -> bytes:
+    """Return the whole body of a request, as it was sent; ``note`` is called with its size so far.
 
     Raises:
         BodyTooLarge: it has more than ``limit`` bytes; no more than one chunk past the limit is kept.
@@ -95,9 +95,9 @@ async def read_body(receive: Receive, limit: int, grow: Callable[[int], None] = 
             raise RequestAbandoned
         body += message.get("body", b"")
         more = message.get("more_body", False)
+        note(len(body))
         if len(body) > limit:
             raise _too_large(limit)
-        grow(len(body))
     return bytes(body)
 
 

@@ -141,15 +141,21 @@ async def _read_admitted(
     def images_in(size: int) -> int:
         return max(1, min(int(size // image_bytes), most))
 
+    def note(size: int) -> None:
+        scope["state"]["body_bytes"] = size  # a refusal counts as what was read
+        if size <= limit:
+            grow(size)
+
     coding = content_coding(scope)
     check_announced(scope, limit)
     announced = announced_bytes(scope)
     with service.batcher.reserve(images_in(announced)), service.large_bodies.account() as grow:
         grow(announced)
-        body = await read_body(receive, limit, grow)
+        body = await read_body(receive, limit, note)
     if coding:
+        scope["state"]["body_bytes"] = limit  # where it is too large, so much is decoded
         body = await service.decoder.run(partial(decompress, coding, limit), body)
-    scope["state"]["body_bytes"] = len(body)
+        scope["state"]["body_bytes"] = len(body)
     service.batcher.check_room(images_in(len(body)))  # it may have come in chunks, or compressed
     return body
 
