@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any, NoReturn
 
 import numpy as np
@@ -68,8 +69,10 @@ def parse(body: bytes, shape: Shape, max_images: int) -> Any:
         raise InvalidBody(f"the body is not JSON: {error}") from None
     except RecursionError:
         raise InvalidBody("the body is nested too deeply; expected a list of numbers") from None
-    except ValueError as error:
-        raise InvalidBody(f"the body has a number that can't be read: {error}") from None
+    except ValueError:  # Python's own limit, as to read them takes quadratic time
+        raise InvalidBody(
+            f"the body has a number of over {sys.get_int_max_str_digits()} digits; pixels are numbers in 0..1"
+        ) from None
 
 
 def _check_counts(body: bytes, shape: Shape, max_images: int) -> None:

@@ -90,6 +90,14 @@ def test_a_key_that_is_there_twice_is_found_wherever_it_is(body):
         json_errors.parse(body, SHAPE, MAX_IMAGES)
 
 
+@pytest.mark.parametrize("digits", [5_000, 500_000])
+def test_a_number_of_too_many_digits_is_refused_in_a_clients_words(digits):
+    with pytest.raises(InvalidBody) as refusal:
+        json_errors.parse(b"[%s]" % (b"1" * digits), SHAPE, MAX_IMAGES)
+
+    assert str(refusal.value) == "the body has a number of over 4300 digits; pixels are numbers in 0..1"
+
+
 @given(anything)
 def test_documents_are_read_as_json_reads_them(document):
     body = json.dumps(document).encode()
