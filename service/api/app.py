@@ -32,7 +32,7 @@ from service.inference.loading import load_served_model
 from service.inference.reloader import Reloader
 from service.inference.torchscript import configure_torch
 from service.inference.traced_batcher import TracedBatcher
-from service.inputs.decoding import DecodingThread
+from service.inputs.decoding import Decoder
 from service.logs import dropped_lines
 from service.metrics import Metrics
 from service.settings import Settings
@@ -93,7 +93,7 @@ def _lifespan(
                 queue_timeout_seconds=settings.queue_timeout_seconds,
             ) as batcher,
             Reloader(model, batcher, tracker.metrics, settings, thread=thread, rehearse=rehearse),
-            DecodingThread(
+            Decoder(
                 max_waiting=settings.max_queue_size, timeout_seconds=settings.queue_timeout_seconds
             ) as decoder,
         ):

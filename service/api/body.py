@@ -18,6 +18,7 @@ from service.errors import (
     RequestAbandoned,
     UnsupportedEncoding,
 )
+from service.inputs.decoding import QUICK_BYTES, TakesLong
 from service.inputs.image import Shape
 from service.settings import Settings
 
@@ -105,13 +106,15 @@ def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"the body is over {limit} bytes")
 
 
-def decompress(coding: bytes, limit: int, body: bytes) -> bytes:
+def decompress(coding: bytes, limit: int, body: bytes, /, *, quick: bool) -> bytes:
     """Undo a content coding (RFC 9110, 8.4.1).
 
     Raises:
+        TakesLong: it was to be ``quick``, and there are too many bytes for that.
         BodyTooLarge: there are more than ``limit`` bytes.
         InvalidBody: the body is not of this coding.
     """
+    most = min(limit, QUICK_BYTES) if quick else limit
     for window in WINDOWS[coding]:
         decoded, rest = b"", body
         try:
@@ -119,9 +122,9 @@ def decompress(coding: bytes, limit: int, body: bytes) -> bytes:
                 if not rest:
                     return decoded
                 decoder = zlib.decompressobj(window)
-                decoded += decoder.decompress(rest, limit + 1 - len(decoded))
-                if len(decoded) > limit:
-                    raise _too_large(limit)
+                decoded += decoder.decompress(rest, most + 1 - len(decoded))
+                if len(decoded) > most:
+                    raise _too_large(limit) if most == limit else TakesLong
                 if not decoder.eof:
                     raise InvalidBody("the compressed body is cut short")
                 rest = decoder.unused_data

@@ -102,15 +102,17 @@ async def read_pixels(service: Service, content_type: bytes, body: bytes) -> Ima
     if media_type in pictures.MEDIA_TYPES:
         return await service.decoder.run(service.read_picture, body)
     if media_type == FORM:
-        return await service.decoder.run(
-            lambda form: service.read_picture(read_form_file(content_type, form)), body
-        )
+        return await service.decoder.run(partial(_read_form, service, content_type), body)
     found, size = media_type[:80].decode("latin-1") or "missing", service.card.shape.size
     raise UnsupportedMediaType(
         f"Content-Type is {found}; send application/json, or application/octet-stream with {size} uint8 or "
         f"{size} little-endian float32 pixels, or a picture: image/png, image/jpeg, image/webp, or a form "
         "(multipart/form-data) with one of these"
     )
+
+
+def _read_form(service: Service, content_type: bytes, form: bytes, /, *, quick: bool) -> Image:
+    return service.read_picture(read_form_file(content_type, form), quick=quick)
 
 
 async def read_admitted_numbers(service: Service, scope: Scope, receive: Receive) -> bytes:

@@ -14,14 +14,14 @@ from service.api.auth import ApiKeys
 from service.api.body import LARGE_BYTES, LargeBodies, max_body_bytes
 from service.api.request_context import RequestTracker
 from service.api.tensors import Tensors
-from service.errors import BlankPicture, ModelUnavailable
+from service.errors import BlankPicture, ModelUnavailable, PictureTooLarge
 from service.inference.batcher import Batcher
 from service.inference.card import Card
 from service.inputs import json_errors
-from service.inputs.decoding import DecodingThread
+from service.inputs.decoding import Decoder, TakesLong
 from service.inputs.image import Image
 from service.inputs.numbers import NumberReader
-from service.inputs.pictures import read_picture
+from service.inputs.pictures import QUICK_PIXELS, has_many_scans, read_picture
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Service:
     settings: Settings
     tracker: RequestTracker
     batcher: Batcher
-    decoder: DecodingThread
+    decoder: Decoder
     keys: ApiKeys | None  # None: predictions need no key
     tracing: Tracing | None  # None: no request is traced
     max_images: int = field(init=False)  # that one request may have
@@ -63,34 +63,47 @@ class Service:
         return self.batcher.model.card
 
     async def decode(self, call: Callable[[bytes], T], body: bytes) -> T:
-        """Return what a function makes of a body: at once, or in the decoder's thread if that takes long.
+        """Return what a function makes of a body: at once, or in a decoder's thread if that takes long.
 
         Raises:
-            ServiceError: what the function or ``DecodingThread.run`` raises.
+            ServiceError: what the function or ``Decoder.run`` raises.
         """
         if len(body) <= json_errors.SMALL_BYTES:
             return call(body)
-        return await self.decoder.run(call, body)
+        return await self.decoder.run_long(call, body)
 
     async def read_numbers(self, media_type: bytes, body: bytes) -> Image:
         """Return the pixels of a body that is JSON or bytes; see ``service.inputs.numbers``."""
         if len(body) > LARGE_BYTES:
-            return await self.decoder.run(partial(self._large_numbers.read, media_type), body)
+            return await self.decoder.run_long(partial(self._large_numbers.read, media_type), body)
         pixels = self.numbers.read_plain(media_type, body)
         return pixels if pixels is not None else await self.decode(self.numbers.read_exactly, body)
 
-    def read_picture(self, data: bytes) -> Image:
+    def read_picture(self, data: bytes, /, *, quick: bool) -> Image:
         """Return the flat image in a picture file; see ``service.inputs.pictures``.
 
         One with nothing on it is an image of nothing, for a model that tells what is no member of any class.
+
+        Raises:
+            TakesLong: it was to be ``quick``, and is too large for that.
+            ServiceError: what ``service.inputs.pictures`` raises.
         """
         card = self.card
+        max_pixels = self.settings.max_picture_pixels
+        if quick:
+            max_pixels = min(max_pixels, QUICK_PIXELS)
+            if has_many_scans(data):
+                raise TakesLong
         try:
-            return read_picture(data, self.settings.max_picture_pixels, card.shape, card.pictures)
+            return read_picture(data, max_pixels, card.shape, card.pictures)
         except BlankPicture:
             if not card.tells_outliers:
                 raise
             return np.zeros(card.shape.size, np.float32)
+        except PictureTooLarge:
+            if quick:
+                raise TakesLong from None
+            raise
 
     def authorize(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Return if a request with these headers may predict.

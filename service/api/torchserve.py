@@ -38,6 +38,7 @@ from service.errors import (
 from service.inference.card import MAX_NAME_LENGTH, Card
 from service.inference.prediction import Prediction
 from service.inputs import json_errors
+from service.inputs.decoding import TakesLong
 from service.inputs.image import Image, check_pixels
 from service.inputs.picture_files import JPEG, PNG, WEBP
 from service.tracing import step
@@ -172,7 +173,7 @@ def _find_card(scope: Scope, every_version: str | None = None) -> Card:
     return card
 
 
-def _read(service: Service, content_type: bytes, body: bytes) -> Image:
+def _read(service: Service, content_type: bytes, body: bytes, /, *, quick: bool) -> Image:
     """Return the pixels of what TorchServe's vision handlers take.
 
     That is a picture, as it is, as the file of a form or in base64; in JSON, base64 or lists whose channels
@@ -180,13 +181,16 @@ def _read(service: Service, content_type: bytes, body: bytes) -> Image:
     Clients send all of it with any content type, so that the bytes decide.
 
     Raises:
+        TakesLong: it was to be ``quick``, and is too large for that.
         InvalidBody, InvalidImage: they are nothing of that.
         ServiceError: what the readers raise.
     """
     if media_type_of(content_type) == FORM:
         body = read_form_file(content_type, body, FORM_FIELDS)
     if body[:64].lstrip()[:1] not in (b'"', b"[", b"{"):
-        return service.read_picture(_as_file(body))
+        return service.read_picture(_as_file(body), quick=quick)
+    if quick and len(body) > json_errors.SMALL_BYTES:
+        raise TakesLong
     document = json_errors.parse(body, service.card.shape, service.max_images)
     name = "body"
     if isinstance(document, dict):
@@ -200,7 +204,7 @@ def _read(service: Service, content_type: bytes, body: bytes) -> Image:
             file = _from_base64(document.encode())
         except ValueError:
             raise InvalidBody(f"the {name} is a string, but no picture in base64") from None
-        return service.read_picture(file)
+        return service.read_picture(file, quick=quick)
     if not isinstance(document, list):
         raise InvalidBody(f"the {name} is neither a picture in base64 nor a list of numbers")
     return _read_lists(service, document, name)

@@ -1,4 +1,4 @@
-"""Large bodies: what can't have room is refused from its head, and refusals leave time for the others."""
+"""Costly bodies: what can't have room is refused from its head, and the others have their time meanwhile."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from service.server.throttle import INTERVAL_SECONDS, REFUSALS_PER_INTERVAL, weigh
 from tests.support.http import HEALTHZ, PREDICT, PREDICT_BODY, PREDICT_HEAD, raw_post, read_statuses
@@ -25,6 +26,9 @@ IMAGES = 240
 ROUNDS = 4 if SOAK else 1  # of each number of clients in turn: the machine is not as fast at all times
 JSON = "application/json"
 JSON_HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+PICTURE = raw_post("/predict", "image/png", save(Image.fromarray(np.eye(28, dtype=np.uint8) * 255), "PNG"))
 
 
 def large_request(images: int = IMAGES, last: object = 0.5) -> bytes:
@@ -102,22 +106,24 @@ def test_large_bodies_that_are_wrong_leave_time_for_others(start_server, status)
 
 @dataclass
 class Answered:
-    """What the clients of a load got, and beside them /healthz and a lone small prediction."""
+    """What the clients of a load got, and beside them /healthz, a lone prediction and a small picture."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     health: Latencies = field(default_factory=Latencies)
     small: Latencies = field(default_factory=Latencies)
+    picture: Latencies = field(default_factory=Latencies)
 
     def __str__(self) -> str:
         """Say so."""
         return (
             f"{dict(self.statuses)}; health p99 {self.health.milliseconds(200, 99):.0f} ms, "
-            f"a lone prediction p99 {self.small.milliseconds(200, 99):.0f} ms"
+            f"a lone prediction p99 {self.small.milliseconds(200, 99):.0f} ms, "
+            f"a picture's p99 {self.picture.milliseconds(200, 99):.0f} ms"
         )
 
 
 async def load(server: Server, request: bytes, clients: int, seconds: float, answered: Answered) -> None:
-    """Send a request from so many clients without a pause, beside /healthz and a lone small prediction."""
+    """Send a request from so many clients without a pause, beside the small ones of others."""
     ended = asyncio.Event()
 
     async def send() -> None:
@@ -137,6 +143,7 @@ async def load(server: Server, request: bytes, clients: int, seconds: float, ans
     tasks += [
         asyncio.create_task(probe(answered.health, HEALTHZ)),
         asyncio.create_task(probe(answered.small, PREDICT)),
+        asyncio.create_task(probe(answered.picture, PICTURE)),
     ]
     await asyncio.sleep(seconds)
     ended.set()
@@ -165,12 +172,14 @@ def test_clients_with_many_images_get_as_much_however_many_there_are(start_serve
         assert set(answered.statuses) <= {200, 503}  # no 504: nothing that was accepted timed out
         assert answered.health.seconds.keys() == {200}
         assert answered.small.seconds.keys() <= {200, 503}
+        assert answered.picture.seconds.keys() <= {200, 503}
         assert served > 0
         if SOAK:
             assert served >= 0.8 * results[4].statuses[200]
             assert answered.health.milliseconds(200, 99) <= 50
             assert answered.small.milliseconds(200, 99) <= 100
-            assert answered.small.seconds.keys() == {200}
+            assert answered.picture.milliseconds(200, 99) <= 100
+            assert answered.small.seconds.keys() == answered.picture.seconds.keys() == {200}
 
 
 MEGABYTE = 1_000_000
@@ -210,7 +219,16 @@ def costly_requests() -> dict[str, tuple[bytes, set[int]]]:
         for name, (path, kind, body, statuses) in bodies.items()
     }
     zipped = compressed.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n", 1)
-    return requests | {"a megabyte of zeros, compressed": (zipped, {413})}
+    sheet = Image.new("L", (2048, 2048), 255)
+    sheet.paste(0, (1000, 500, 1100, 1500))
+    sheet = raw_post("/predict", "image/webp", save(sheet.convert("RGB"), "WEBP", lossless=True))
+    chunks = raw_post("/predict", JSON, b"1" * (MEGABYTE // 5), chunk_bytes=1)
+    return requests | {
+        "a megabyte of zeros, compressed": (zipped, {413}),
+        "a small file of four million pixels": (sheet, {200}),
+        "chunks of a byte": (chunks, {400}),
+        "chunks of a byte that nobody reads": (chunks.replace(b"/predict", b"/nothing", 1), {404}),
+    }
 
 
 @pytest.mark.alone
@@ -229,24 +247,27 @@ def test_bodies_that_cost_much_to_read_leave_time_for_others(start_server):
         assert answered.statuses.keys() & expected, name
         assert answered.health.seconds.keys() == {200}, name
         assert answered.small.seconds.keys() == {200}, name
+        assert answered.picture.seconds.keys() == {200}, name
         if SOAK:
             assert answered.health.milliseconds(200, 99) <= 50, name
             assert answered.small.milliseconds(200, 99) <= 100, name
+            assert answered.picture.milliseconds(200, 99) <= 100, name
 
 
+@pytest.mark.parametrize("size", [MEGABYTE, 2 * MEGABYTE], ids=["within the limit", "over the limit"])
 @pytest.mark.parametrize("form", ["chunked", "compressed"])
-def test_a_refusal_counts_as_what_was_read_whatever_its_head_says(start_server, form):
+def test_a_refusal_counts_as_what_was_read_whatever_its_head_says(start_server, form, size):
     server = start_server()
-    body = b'{"image":[' + b"0," * (MEGABYTE // 2 - 20) + b"0]}"
+    body = b'{"image":[' + b"0," * (size // 2 - 20) + b"0]}"
     request = raw_post("/predict", JSON, gzip.compress(body))
     request = request.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n", 1)
     if form == "chunked":
-        request = JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        request = raw_post("/predict", JSON, body, chunk_bytes=size)
     intervals = 5
 
     began = time.monotonic()
     with server.connect() as connection:
-        for _ in range((intervals + 1) * REFUSALS_PER_INTERVAL // weigh(len(body), full=False) + 1):
+        for _ in range((intervals + 1) * REFUSALS_PER_INTERVAL // weigh(MEGABYTE, full=False) + 1):
             connection.sendall(request)
             assert read_statuses(connection, 1) == [413]
 
