@@ -21,7 +21,8 @@ from service.inputs import json_errors
 from service.inputs.decoding import Decoder, TakesLong
 from service.inputs.image import Image
 from service.inputs.numbers import NumberReader
-from service.inputs.pictures import QUICK_PIXELS, has_many_scans, read_picture
+from service.inputs.picture_files import takes_long
+from service.inputs.pictures import QUICK_PIXELS, read_picture
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Service:
         max_pixels = self.settings.max_picture_pixels
         if quick:
             max_pixels = min(max_pixels, QUICK_PIXELS)
-            if has_many_scans(data):
+            if takes_long(data):
                 raise TakesLong
         try:
             return read_picture(data, max_pixels, card.shape, card.pictures)

@@ -1,8 +1,11 @@
-"""The structure of PNG and JPEG files: what of them Pillow is given, and how many scans a JPEG has."""
+"""The structure of PNG and JPEG files: what of them Pillow is given, and whether they take long to decode."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+
+from service.errors import PictureTooLarge
 
 JPEG = b"\xff\xd8"
 WEBP = b"RIFF"
@@ -10,6 +13,11 @@ SCAN = b"\xff\xda"
 END = b"\xff\xd9"
 COMMENT, ADOBE, ADOBE_BYTES = 0xFE, 0xEE, 16
 APPLICATION_SEGMENTS = range(0xE2, 0xF0)  # but those of JFIF and EXIF
+
+# Pillow reads each part of a file in Python, and each scan is a pass over the whole picture. Encoders write
+# some ten scans, and PNG's pixels in parts of 8 KiB or more.
+MAX_SCANS, MAX_PARTS = 50, 1 << 14
+FEW_SCANS, FEW_PARTS = 16, 1 << 8  # take a few milliseconds, if there are as few pixels
 
 PNG = b"\x89PNG\r\n\x1a\n"
 # The chunks of a PNG file that its pixels need, and the one that says which way is up.
@@ -20,9 +28,12 @@ def without_metadata(data: bytes) -> bytes:
     """Return a picture file without what is about it: comments, profiles, animations, previews.
 
     Pillow refuses pictures for what is wrong with those. Of EXIF, which says which way is up, it does not.
+
+    Raises:
+        PictureTooLarge: it has far more parts than an encoder writes.
     """
     if data.startswith(PNG):
-        return _without_chunks(data)
+        return b"".join((PNG, *(data[at:end] for kind, at, end in _chunks(data) if kind in CHUNKS)))
     return _without_segments(data) if data.startswith(JPEG) else data
 
 
@@ -31,13 +42,40 @@ def count_scans(data: bytes) -> int:
     return data.count(SCAN, max((end for _, _, end in _segments(data)), default=len(JPEG)))
 
 
+def takes_long(data: bytes) -> bool:
+    """Return whether a file takes far longer to decode than its pixels tell: it has many parts, or scans."""
+    if data.startswith(PNG):
+        return _has_many(_chunks(data))
+    return data.startswith(JPEG) and (_has_many(_segments(data)) or count_scans(data) > FEW_SCANS)
+
+
+def _has_many(parts: Iterator[object]) -> bool:
+    return next(islice(parts, FEW_PARTS, None), None) is not None
+
+
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and end of each segment before the first scan."""
-    at = len(JPEG)
+    """Yield marker, start and end of each segment of a JPEG file before the first scan."""
+    at, count = len(JPEG), 0
     while data[at : at + 1] == b"\xff" and data[at : at + 2] not in (SCAN, END):
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
         yield data[at + 1], at, end
-        at = end
+        at, count = end, _counted(count)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield type, start and end of each chunk of a PNG file."""
+    at, count, kind = len(PNG), 0, b""
+    while kind != b"IEND" and at + 12 <= len(data):
+        kind = data[at + 4 : at + 8]
+        end = at + 12 + int.from_bytes(data[at : at + 4])
+        yield kind, at, end
+        at, count = end, _counted(count)
+
+
+def _counted(parts: int) -> int:
+    if parts == MAX_PARTS:
+        raise PictureTooLarge(f"the picture is stored in over {MAX_PARTS} parts; save it again with fewer")
+    return parts + 1
 
 
 def _without_segments(data: bytes) -> bytes:
@@ -48,14 +86,3 @@ def _without_segments(data: bytes) -> bytes:
         if not is_metadata or (marker == ADOBE and end - start >= ADOBE_BYTES):
             kept.append(data[start:end])
     return b"".join((*kept, data[end:]))
-
-
-def _without_chunks(data: bytes) -> bytes:
-    kept, at, kind = [PNG], len(PNG), b""
-    while kind != b"IEND" and at + 12 <= len(data):
-        kind = data[at + 4 : at + 8]
-        end = at + 12 + int.from_bytes(data[at : at + 4])
-        if kind in CHUNKS:
-            kept.append(data[at:end])
-        at = end
-    return b"".join(kept)

@@ -24,7 +24,7 @@ from service.errors import (
 from service.inputs.digits import read_digit
 from service.inputs.fitting import fit
 from service.inputs.image import Shape
-from service.inputs.picture_files import END, JPEG, count_scans, without_metadata
+from service.inputs.picture_files import END, JPEG, MAX_SCANS, count_scans, without_metadata
 from service.inputs.preprocessing import MNIST, Preprocessing
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ WORKING_SIDE = 320
 
 QUICK_PIXELS = 1 << 18  # take some 5 ms; a file of 250 bytes may have many more
 
-# An encoder writes some ten scans; each one costs a pass over the whole picture.
-MAX_SCANS, FEW_SCANS = 50, 16
 # Two ways to end a JPEG file that lacks its end marker; see ``_load``.
 ENDS = (END, b"\x5a\xa5" * 16 + END)
 # A JPEG is decoded to a part of its size, so it may have so many times the pixels. One in several scans takes
@@ -79,11 +77,6 @@ def read_picture(data: bytes, max_pixels: int, shape: Shape, how: Preprocessing)
             return fit(_eight_bits(picture), picture.info[SIZE], shape, how)
     except (MemoryError, ImportError):  # the first picture needs room for Pillow, too
         raise OutOfMemory("there is not enough memory for this picture now; try again in a second") from None
-
-
-def has_many_scans(data: bytes) -> bool:
-    """Return whether a file is a JPEG that takes far longer to decode than its size tells."""
-    return data.startswith(JPEG) and count_scans(data) > FEW_SCANS
 
 
 @contextlib.contextmanager

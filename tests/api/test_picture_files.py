@@ -167,3 +167,33 @@ def test_pictures_leave_neither_lines_nor_memory(start_server):
     assert len(server.lines()) == lines
     assert "Warning" not in server.log_text()
     assert grown < 3000 * 250, f"{grown / 3000:.0f} bytes for each picture"
+
+
+def test_a_file_of_far_too_many_parts_is_refused_and_costs_nothing(live_server, written):
+    picture, photo = save(written), save(written, "JPEG")
+    head, rest = picture[:33], picture[33:]  # the signature and IHDR
+    files = {
+        "texts": (head + chunk(b"tEXt", b"") * 1_000_000 + rest, "image/png"),
+        "pixels": (head + chunk(b"IDAT", b"") * 1_000_000 + rest, "image/png"),
+        "EXIF": (head + chunk(b"eXIf", b"") * 20_000 + rest, "image/png"),
+        "comments": (photo[:2] + segment(0xFE, b"") * 2_000_000 + photo[2:], "image/jpeg"),
+        "tables": (photo[:2] + segment(0xC4, bytes(17)) * 100_000 + photo[2:], "image/jpeg"),
+    }
+    for name, (file, kind) in files.items():
+        answer = post(live_server, file, kind)
+
+        assert problem_of(answer) == (413, "picture-too-large"), name
+        assert "stored in over 16384 parts" in answer.json()["detail"], name
+
+
+@pytest.mark.parametrize("parts", [1, 300, 2000])
+def test_pixels_may_come_in_many_parts(live_server, written, parts):
+    picture = save(written)
+    start = picture.index(b"IDAT") - 4
+    pixels = picture[start + 8 : start + 8 + int.from_bytes(picture[start : start + 4])]
+    step = -(-len(pixels) // parts)
+    chunks = b"".join(chunk(b"IDAT", pixels[at : at + step]) for at in range(0, len(pixels), step))
+
+    answer = post(live_server, picture[:start] + chunks + chunk(b"IEND", b""), "image/png")
+
+    assert answer.json()["digit"] == 7

@@ -222,10 +222,12 @@ def costly_requests() -> dict[str, tuple[bytes, set[int]]]:
     sheet = Image.new("L", (2048, 2048), 255)
     sheet.paste(0, (1000, 500, 1100, 1500))
     sheet = raw_post("/predict", "image/webp", save(sheet.convert("RGB"), "WEBP", lossless=True))
+    parts = save(Image.new("L", (28, 28)))[:33] + (bytes(4) + b"eXIf" + bytes(4)) * 10_000
     chunks = raw_post("/predict", JSON, b"1" * (MEGABYTE // 5), chunk_bytes=1)
     return requests | {
         "a megabyte of zeros, compressed": (zipped, {413}),
         "a small file of four million pixels": (sheet, {200}),
+        "a small file of many parts": (raw_post("/predict", "image/png", parts), {400}),
         "chunks of a byte": (chunks, {400}),
         "chunks of a byte that nobody reads": (chunks.replace(b"/predict", b"/nothing", 1), {404}),
     }
