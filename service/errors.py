@@ -12,6 +12,7 @@
     ├── BodyTooLarge           413  more bytes than the limit
     ├── PictureTooLarge        413  more pixels than the limit
     ├── TooManyImages          413  more images in one request than the limit
+    ├── UriTooLong             414  more bytes than any URL of this service has
     ├── UnsupportedMediaType   415  the route does not take this content type
     ├── UnsupportedEncoding    415  the body is compressed in a way that is not read here
     ├── InvalidImage           422  well-formed, but not an image that the model takes
@@ -112,6 +113,11 @@ class PictureTooLarge(ServiceError):
 class TooManyImages(ServiceError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     title = "Too many images in one request"
+
+
+class UriTooLong(ServiceError):
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
+    title = "The URL is too long"
 
 
 class UnsupportedMediaType(ServiceError):

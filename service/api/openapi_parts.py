@@ -25,7 +25,7 @@ BINARY = {"application/octet-stream": {"schema": {**BYTES, "contentMediaType": "
 TEXT = {"text/plain": {"schema": {"type": "string"}}}
 NOT_READY, UNKNOWN = (errors.ModelUnavailable,), (errors.UnknownModel,)
 # What any request with a body can meet before its route is known, and what a prediction can meet.
-READING = (errors.RequestTimeout, errors.HeadersTooLarge)
+READING = (errors.RequestTimeout, errors.UriTooLong, errors.HeadersTooLarge)
 PREDICTING = (
     errors.InvalidBody,
     errors.Unauthorized,

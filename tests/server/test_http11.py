@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import resource
 import socket
@@ -115,6 +116,19 @@ def test_limits_on_headers_hold_however_they_are_cut(connect, headers, piece):
 
     expected = 200 if len(headers) < 1000 else 431
     assert read_statuses(connection, 1) == [expected]
+
+
+@pytest.mark.parametrize(("length", "status"), [(8000, 404), (8192, 404), (8193, 414), (60_000, 414)])
+def test_a_url_has_a_limit_that_rfc_9110_allows(connect, length, status):
+    path = b"/" + b"%41" * (length // 3) + b"a" * (length % 3)
+
+    connection = connect()
+    connection.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path[:length])
+
+    [(found, body)] = read_answers(connection, 1)
+    assert found == status
+    if status == 414:
+        assert json.loads(body)["detail"] == f"the URL has {length} bytes; at most 8192 are read"
 
 
 def test_trailers_are_never_headers(start_server, tmp_path):
