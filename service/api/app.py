@@ -59,8 +59,8 @@ def create_app(settings: Settings) -> Starlette:
         routes=[
             Route(predict.PATH, predict.Predict(), methods=["POST"]),
             Route("/healthz", operations.healthz),
-            Route("/metrics", operations.metrics),
-            Route("/openapi.json", operations.openapi),
+            Route("/metrics", operations.MetricsEndpoint(), methods=["GET"]),
+            Route("/openapi.json", operations.OpenAPIEndpoint(), methods=["GET"]),
             *triton_routes(),
             *open_inference_routes(),
             *ui_routes(),

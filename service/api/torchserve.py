@@ -70,14 +70,15 @@ MISSING = {
 def torchserve_routes() -> list[Route]:
     """Return the routes."""
     hidden = partial(Route, include_in_schema=False)
+    description = operations.OpenAPIEndpoint()
     return [
         Route("/ping", ping),
         # `curl -T` sends a PUT.
         *(Route(path, Predictions(), methods=["POST", "PUT"]) for path in PREDICTION_PATHS),
         Route("/models", models),
         *(Route(path, model) for path in MODEL_PATHS),
-        hidden("/api-description", operations.openapi),
-        hidden("/", operations.openapi, methods=["OPTIONS"]),
+        hidden("/api-description", description, methods=["GET"]),
+        hidden("/", description, methods=["OPTIONS"]),
         *(
             hidden(path, _refusal(UnsupportedMethod, words), methods=[method])
             for (path, method), words in REFUSED.items()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +13,7 @@ import torch
 
 import service
 from tests.support import weights
-from tests.support.http import ZEROS, get, post
+from tests.support.http import ZEROS, get, post, raw_get, read_answers
 from tests.support.metrics import sample, scrape
 from tests.support.models import SlowModel
 from tests.support.pictures import enlarged, save
@@ -140,3 +142,19 @@ def test_a_draft_is_asked_for_in_so_many_words(live_server):
     assert problem.status_code == 422
     assert problem.json()["type"] == "urn:problem-type:invalid-option"
     assert problem.json()["detail"] == "draft is 'yes'; expected true or false"
+
+
+def test_scrapes_that_wait_together_get_the_same_text(start_server):
+    server = start_server()
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(server.connect()) for _ in range(20)]
+        scrape(server)  # and so all connections are open
+        server.process.send_signal(signal.SIGSTOP)
+        for connection in connections:
+            connection.sendall(raw_get("/metrics"))
+        server.process.send_signal(signal.SIGCONT)
+        answers = [read_answers(connection, 1)[0] for connection in connections]
+
+    assert {status for status, _ in answers} == {200}
+    assert len(set(answers)) <= 2  # each text counts the scrapes before it
+    assert scrape(server)[sample("http_requests_total", route="/metrics", method="GET", status="200")] == 21
