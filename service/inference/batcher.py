@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 # How often waiting requests are checked. A deadline is kept to within this, and for a request that waits
 # longer than this it is worth finding out whether its client is still connected.
 SWEEP_SECONDS = 0.05
+LONE_SHARE = 16  # requests with many leave this part of the queue, a sixteenth, to images that come alone
 
 THREAD_ENDED = "the model's thread has stopped; this replica needs a restart"
 
@@ -117,14 +118,14 @@ class Batcher:
         for _ in model.warm_up([size for size in model.batch_sizes if size <= model.inline_size]):
             await asyncio.sleep(0)
 
-    def check_room(self, images: int = 1) -> None:
-        """Refuse images that the queue has no room for; a caller that checks first decodes none in vain.
+    def check_room(self, images: int = 1, spare: int = 0) -> None:
+        """Refuse images that the queue has no room for beside what is to be left over.
 
         Raises:
             QueueFull: with those that wait and those that room is kept for, there would be more than
                 ``max_queue_size``.
         """
-        if len(self._waiting) + self._reserved + images > self._max_queue_size:
+        if len(self._waiting) + self._reserved + images + spare > self._max_queue_size:
             raise QueueFull(f"the queue has no room for {images} more now; try again in a second")
 
     @contextmanager
@@ -134,7 +135,8 @@ class Batcher:
         Raises:
             QueueFull: as ``check_room`` does.
         """
-        self.check_room(images)
+        shares = images > 1 and (self._waiting or self._reserved)
+        self.check_room(images, spare=self._max_queue_size // LONE_SHARE if shares else 0)
         self._reserved += images
         try:
             yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -175,6 +176,28 @@ def test_an_image_that_comes_alone_waits_for_the_batch_in_hand_and_no_more(model
 
     assert answer.label == answers[0].label == 7
     assert len(answers) == 128
+
+
+def test_many_images_leave_room_for_those_that_come_alone(model, digits):
+    gated = GatedModel(model)
+    image = pixels(digits[0])
+
+    async def run():
+        async with batcher_of(gated, max_queue_size=64) as batcher:
+            reserved = ExitStack()
+            with batcher.reserve(64):  # alone, they may have it all
+                pass
+            for _ in range(6):
+                reserved.enter_context(batcher.reserve(10))
+            with pytest.raises(QueueFull, match="no room for 2 more"):
+                reserved.enter_context(batcher.reserve(2))
+            alone = [batcher.submit(image) for _ in range(4)]
+            gated.open()
+            answers = await asyncio.gather(*alone)
+            reserved.close()
+            return [answer.label for answer in answers]
+
+    assert asyncio.run(run()) == [7] * 4
 
 
 def test_a_full_queue_refuses_and_recovers(model, digits):
