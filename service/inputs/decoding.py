@@ -23,7 +23,7 @@ WAITING_SHARE = 0.5
 RECENT = 8  # bodies, of whose times the mean is taken
 QUICK_BYTES = 1 << 17  # a body of more may take long, whatever it is
 # What a body is taken to need before any has come.
-QUICK_SECONDS, LONG_SECONDS = 0.005, 0.1
+QUICK_SECONDS, LONG_SECONDS = 0.005, 0.2
 
 
 class TakesLong(Exception):
