@@ -24,7 +24,7 @@ from service.errors import (
 from service.inputs.digits import read_digit
 from service.inputs.fitting import fit
 from service.inputs.image import Shape
-from service.inputs.picture_files import END, JPEG, MAX_SCANS, count_scans, without_metadata
+from service.inputs.picture_files import END, JPEG, MAX_SCANS, count_scans, webp_size, without_metadata
 from service.inputs.preprocessing import MNIST, Preprocessing
 
 if TYPE_CHECKING:
@@ -185,12 +185,16 @@ def _load(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
 def _load_whole(data: bytes, *, max_pixels: int, mode: str, side: int, in_one_scan: bool) -> Picture:
     from PIL import Image
 
+    _check_pixels(webp_size(data), max_pixels)
     picture = Image.open(io.BytesIO(data), formats=FORMATS)
     size = picture.size
     # A JPEG file decodes to an eighth of its size, and to grey, for an eighth of the work.
     picture.draft(mode, (side, side))
     picture.info[SIZE] = size
-    _check_size(picture, max_pixels, in_one_scan=in_one_scan)
+    if picture.format == "JPEG":
+        one_scan = in_one_scan and "progressive" not in picture.info
+        _check_pixels(size, max_pixels, times=ONE_SCAN if one_scan else SEVERAL_SCANS)
+    _check_pixels(picture.size, max_pixels, stored=size)
     raw_mode = picture.tile[0].args if picture.tile else ""
     # Raises MemoryError in time: where Pillow gets no large block, it takes small ones down to the last page,
     # and without that orjson and NumPy end the process.
@@ -204,12 +208,11 @@ def _load_whole(data: bytes, *, max_pixels: int, mode: str, side: int, in_one_sc
     return picture
 
 
-def _check_size(picture: Picture, max_pixels: int, *, in_one_scan: bool) -> None:
-    width, height = picture.info[SIZE]
-    factor = 1
-    if picture.format == "JPEG":
-        factor = ONE_SCAN if in_one_scan and "progressive" not in picture.info else SEVERAL_SCANS
-    if width * height > factor * max_pixels or picture.width * picture.height > max_pixels:
+def _check_pixels(
+    size: tuple[int, int], max_pixels: int, *, times: int = 1, stored: tuple[int, int] | None = None
+) -> None:
+    if size[0] * size[1] > times * max_pixels:
+        width, height = stored or size
         raise PictureTooLarge(f"the picture is {width} x {height}; {_limits(max_pixels)}")
 
 

@@ -101,6 +101,22 @@ def test_a_decompression_bomb_is_refused_by_its_header(side):
         read_picture(png(side, side), MAX_PIXELS, SHAPE, Preprocessing())
 
 
+WEBP_KINDS = {
+    "VP8 ": save(Image.new("RGB", (2100, 2000)), "WEBP"),
+    "VP8L": save(Image.new("RGB", (2100, 2000)), "WEBP", lossless=True),
+    "VP8X": save(Image.new("RGB", (2100, 2000)), "WEBP", exif=b"Exif"),
+}
+
+
+@pytest.mark.parametrize("kind", WEBP_KINDS)
+def test_a_large_webp_is_refused_before_pillow_takes_the_memory_for_it(kind):
+    head = WEBP_KINDS[kind][:30]
+    assert kind.encode() in head
+
+    with pytest.raises(PictureTooLarge, match="the picture is 2100 x 2000"):
+        read_picture(head, MAX_PIXELS, SHAPE, Preprocessing())
+
+
 def test_damage_never_leads_to_anything_but_a_refusal(digits):
     random = np.random.default_rng(0)
     whole = [save(enlarged(digits[0], 0), form) for form in ("PNG", "JPEG", "WEBP")]
