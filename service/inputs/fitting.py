@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from service.errors import InvalidImage
 from service.inputs.image import Shape
 from service.inputs.preprocessing import RESIZE, Preprocessing
+from service.inputs.turns import let_others_run
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
+
+# No other thread runs while Pillow composes, which takes a millisecond for so many pixels.
+BAND_PIXELS = 1 << 18
+
+# Of a line of 4,000,000 pixels, with its shorter side 256 long, the longer would take gigabytes.
+MAX_ASPECT = 16
 
 
 def fit(picture: Picture, size: tuple[int, int], shape: Shape, how: Preprocessing) -> NDArray[np.float32]:
@@ -23,6 +31,9 @@ def fit(picture: Picture, size: tuple[int, int], shape: Shape, how: Preprocessin
 
     ``size`` is its width and height; it may have been decoded to a half, a quarter or an eighth of that,
     rounded up.
+
+    Raises:
+        InvalidImage: it is too narrow to have its shorter side enlarged.
     """
     from PIL import Image
 
@@ -46,14 +57,22 @@ def _opaque(picture: Picture) -> Picture:
     if not picture.has_transparency_data:
         return picture
     picture = picture.convert("RGBA")
+    width, height = picture.size
     paper = Image.new("RGBA", picture.size, "white")
-    paper.alpha_composite(picture)
+    rows = max(1, BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        let_others_run()
+        paper.alpha_composite(picture, (0, top), (0, top, width, min(height, top + rows)))
     return paper
 
 
 def _shorter_side(size: tuple[int, int], length: int) -> tuple[int, int]:
     """Return a size with the same aspect whose shorter side is so long, rounded as torchvision does."""
     width, height = size
+    if max(size) > MAX_ASPECT * min(size):
+        raise InvalidImage(
+            f"the picture is {width} x {height}; crop it: no side may be over {MAX_ASPECT} times the other"
+        )
     if width <= height:
         return length, int(length * height / width)
     return int(length * width / height), length

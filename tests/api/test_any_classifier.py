@@ -171,6 +171,34 @@ def test_a_picture_is_prepared_as_torchvision_prepares_it(served, format_, size)
     assert answer[classifier.target] == classifier.classes[int(expected.argmax())]
 
 
+@pytest.mark.parametrize("served", with_pictures("resize"), indirect=True)
+def test_what_is_transparent_shows_white_paper(served):
+    _, server, _ = served
+    picture = photograph(800, 700)  # composed in three bands
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    seen = Image.new("RGB", picture.size, "white")
+    seen.paste(picture, mask=picture)
+
+    images = [
+        post(server, save(each), "image/png", path="/predict?preview=true").json()["image"]
+        for each in (picture, seen)
+    ]
+
+    np.testing.assert_allclose(*images, atol=1.5 / 255)
+
+
+@pytest.mark.parametrize("served", with_pictures("resize"), indirect=True)
+@pytest.mark.parametrize("size", [(16 * 9 + 1, 9), (1, 17), (1 << 22, 1)], ids=str)
+def test_a_picture_that_is_a_line_is_refused_before_its_shorter_side_is_enlarged(served, size):
+    _, server, _ = served
+
+    refused = post(server, save(Image.new("L", size)), "image/png")
+    taken = post(server, save(photograph(16 * 9, 9)), "image/png")
+
+    assert (refused.status_code, taken.status_code) == (422, 200)
+    assert f"the picture is {size[0]} x {size[1]}; crop it" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize("served", with_pictures("letterbox"), indirect=True)
 def test_pictures_and_forms_are_fitted_into_a_frame(served):
     classifier, server, _ = served
