@@ -19,17 +19,12 @@ class Components:
     bottom: Whole  # past the last row
     left: Whole
     right: Whole  # past the last column
+    size: Whole  # the longer side of each component's box
     at_border: Mask
     starts: Whole  # of each run of pixels in a row: where it starts in the flat, padded mask
     ends: Whole
     of_run: Whole  # the component that a run belongs to
     shape: tuple[int, int]
-
-    @property
-    def size(self) -> Whole:
-        """The longer side of each component's box."""
-        size: Whole = np.maximum(self.bottom - self.top, self.right - self.left)
-        return size
 
     def mask(self, chosen: Mask) -> Mask:
         """Return the pixels of the components that are chosen."""
@@ -37,7 +32,7 @@ class Components:
         steps = np.zeros(height * (width + 1) + 1, np.int8)
         runs = chosen[self.of_run]
         steps[self.starts[runs]], steps[self.ends[runs]] = 1, -1
-        mask: Mask = np.cumsum(steps[:-1], dtype=np.int8).reshape(height, width + 1)[:, :width].astype(bool)
+        mask: Mask = steps[:-1].cumsum(dtype=np.int8).reshape(height, width + 1)[:, :width].astype(bool)
         return mask
 
 
@@ -47,14 +42,14 @@ def find_components(mask: Mask) -> Components:
     stride = width + 1  # a column of nothing keeps the runs of two rows apart
     flat = np.zeros(height * stride + 1, np.int8)
     flat[1:].reshape(height, stride)[:, :width] = mask
-    changes = np.flatnonzero(np.diff(flat))
+    [changes] = (flat[1:] != flat[:-1]).nonzero()
     starts, ends = changes[::2], changes[1::2]
     # The runs of the next row that touch each run.
-    low = np.searchsorted(ends, starts + stride, side="left")
-    high = np.searchsorted(starts, ends + stride, side="right")
+    low = ends.searchsorted(starts + stride, side="left")
+    high = starts.searchsorted(ends + stride, side="right")
     count = np.maximum(high - low, 0)
-    upper = np.repeat(np.arange(len(starts)), count)
-    lower = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + np.repeat(low, count)
+    upper = np.arange(len(starts)).repeat(count)
+    lower = np.arange(len(upper)) + (low - count.cumsum() + count).repeat(count)
     first, of_run = _join(len(starts), upper, lower)
     last = np.zeros_like(first)
     np.maximum.at(last, of_run, np.arange(len(starts)))
@@ -64,11 +59,13 @@ def find_components(mask: Mask) -> Components:
     leftmost, rightmost = np.full(len(first), width), np.zeros(len(first), np.intp)
     np.minimum.at(leftmost, of_run, left)
     np.maximum.at(rightmost, of_run, right)
+    top, bottom = rows[first], rows[last] + 1
     return Components(
-        top=rows[first],
-        bottom=rows[last] + 1,
+        top=top,
+        bottom=bottom,
         left=leftmost,
         right=rightmost,
+        size=np.maximum(bottom - top, rightmost - leftmost),
         at_border=np.bincount(of_run, at_border, len(first)) > 0,
         starts=starts,
         ends=ends,
@@ -82,7 +79,8 @@ def _join(count: int, one: Whole, other: Whole) -> tuple[Whole, Whole]:
     labels = np.arange(count)
     both = np.concatenate((one, other))
     while True:
-        least = np.tile(np.minimum(labels[one], labels[other]), 2)
+        least = np.minimum(labels[one], labels[other])
+        least = np.concatenate((least, least))
         new = labels.copy()  # the least label of all that each one is joined to, in the end
         np.minimum.at(new, both, least)
         np.minimum.at(new, labels[both], least)
@@ -91,5 +89,5 @@ def _join(count: int, one: Whole, other: Whole) -> tuple[Whole, Whole]:
             break
         labels = new
     is_first = labels == np.arange(count)
-    groups: Whole = np.cumsum(is_first) - 1
-    return np.flatnonzero(is_first), groups[labels]
+    groups: Whole = is_first.cumsum() - 1
+    return is_first.nonzero()[0], groups[labels]

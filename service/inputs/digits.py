@@ -175,10 +175,10 @@ def averages(length: int, start: float, step: float) -> NDArray[np.float32]:
 
 
 def _extent(profile: NDArray[np.float32]) -> tuple[int, int]:
-    reached = np.cumsum(profile.astype(np.float64))
+    reached = profile.astype(np.float64).cumsum()
     total = reached[-1]
-    first = int(np.searchsorted(reached, DUST * total, side="right"))
-    last = int(np.searchsorted(reached, (1 - DUST) * total, side="left"))
+    first = int(reached.searchsorted(DUST * total, side="right"))
+    last = int(reached.searchsorted((1 - DUST) * total, side="left"))
     return first, last + 1
 
 

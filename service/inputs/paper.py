@@ -111,17 +111,18 @@ def grown(levels: NDArray[Any]) -> NDArray[Any]:
 
 def _noise(cells: Cells) -> float:
     """Return the standard deviation of the noise, by the median step from cell to cell: few have an edge."""
-    steps = np.abs(np.diff(cells.astype(np.int16), axis=0)).ravel()
+    levels = cells.astype(np.int16)
+    steps = np.abs(levels[1:] - levels[:-1]).ravel()
     return _quantile(steps, 0.5) / 0.954 if len(steps) else 0.0
 
 
 def _quantile(levels: NDArray[Any], share: float) -> float:
-    return float(np.searchsorted(np.cumsum(np.bincount(levels)), share * len(levels)))
+    return float(np.bincount(levels).cumsum().searchsorted(share * len(levels)))
 
 
 def _mean(levels: NDArray[Any]) -> float:
     # Left to NumPy, the cast would go piece by piece; where there is no memory for that, NumPy 2.4 crashes.
-    return float(levels.astype(np.float32).mean()) if levels.size else 0.0
+    return float(np.add.reduce(levels.astype(np.float32)) / levels.size) if levels.size else 0.0
 
 
 def _close(levels: Cells, beyond: int) -> Cells:
