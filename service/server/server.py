@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import sys
 import time
 from functools import partial
 from typing import Any
@@ -29,6 +30,10 @@ RELEASE_TICKS = 100
 QUIET_SECONDS = 0.5
 # Of the time that the whole drain may take: what is left is for the requests in flight at its end.
 LISTENING_SHARE = 0.4
+# Options of Linux, ip(7) and ipv6(7), that Python has no names for. No system sends packets with the highest
+# TTL unless it is asked to.
+MIN_TTL = {socket.AF_INET: (socket.IPPROTO_IP, 21), socket.AF_INET6: (socket.IPPROTO_IPV6, 73)}
+ANY_TTL, NO_TTL = 0, 255
 
 
 class Server(uvicorn.Server):
@@ -110,7 +115,10 @@ class Server(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        # Their queues would go with the last descriptor, and clients that wait in them get a reset.
+        # Their queues would go with the last descriptor, and clients that wait in them get a reset. So nobody
+        # joins a queue from now on; who tries to asks again after a second, and is refused.
+        for listener in sockets:
+            _set_min_ttl(listener, NO_TTL)
         queues = [listener.dup() for listener in sockets]
         for server in self.servers:
             server.close()
@@ -121,6 +129,7 @@ class Server(uvicorn.Server):
                 while True:
                     waiting.append(queue.accept()[0])
         for connection in waiting:
+            _set_min_ttl(connection, ANY_TTL)  # its handshake may have ended a moment ago
             connection.setblocking(False)
             await loop.connect_accepted_socket(protocol, connection)
 
@@ -139,6 +148,13 @@ class Server(uvicorn.Server):
     def _service(self) -> Service:
         service: Service = self._app.state.service
         return service
+
+
+def _set_min_ttl(connection: socket.socket, least: int) -> None:
+    """Have the kernel drop packets with a lower TTL, or hop limit, where it can (RFC 5082)."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            connection.setsockopt(*MIN_TTL[connection.family], least)
 
 
 def bind(host: str, port: int) -> socket.socket:

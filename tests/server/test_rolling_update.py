@@ -53,9 +53,10 @@ def test_restarts_behind_a_balancer_lose_nothing(start_server, tmp_path, mode):
 
 
 @pytest.mark.alone
-def test_without_a_balancer_nothing_that_was_accepted_is_lost(start_server):
+@pytest.mark.parametrize("command", ["service", "tests.support.slow_close"])
+def test_without_a_balancer_nothing_that_was_accepted_is_lost(start_server, command):
     """New connections fail in the end, before a request is sent; until then, every request gets an answer."""
-    server = start_server(SHUTDOWN_TIMEOUT_SECONDS=3)
+    server = start_server(command, SHUTDOWN_TIMEOUT_SECONDS=3)
 
     with constant_load(server.address) as load:
         time.sleep(0.3)
