@@ -32,7 +32,7 @@ QUIET_SECONDS = 0.5
 LISTENING_SHARE = 0.4
 # Options of Linux, ip(7) and ipv6(7), that Python has no names for. No system sends packets with the highest
 # TTL unless it is asked to.
-MIN_TTL = {socket.AF_INET: (socket.IPPROTO_IP, 21), socket.AF_INET6: (socket.IPPROTO_IPV6, 73)}
+MIN_TTL = ((socket.IPPROTO_IP, 21), (socket.IPPROTO_IPV6, 73))
 ANY_TTL, NO_TTL = 0, 255
 
 
@@ -152,9 +152,9 @@ class Server(uvicorn.Server):
 
 def _set_min_ttl(connection: socket.socket, least: int) -> None:
     """Have the kernel drop packets with a lower TTL, or hop limit, where it can (RFC 5082)."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            connection.setsockopt(*MIN_TTL[connection.family], least)
+    for option in MIN_TTL if sys.platform == "linux" else ():
+        with contextlib.suppress(OSError):  # a socket may have either, or both
+            connection.setsockopt(*option, least)
 
 
 def bind(host: str, port: int) -> socket.socket:
