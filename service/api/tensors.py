@@ -250,15 +250,13 @@ def _to_bytes(tensor: Tensor) -> bytes:
     return b"".join(struct.pack("<I", len(text)) + text for text in texts)
 
 
-def _read_binary(
-    data: bytes, size: Any, dtype: np.dtype[Any], shape: list[int], image: Shape
-) -> NDArray[Any]:
+def _read_binary(data: bytes, size: Any, type_: np.dtype[Any], shape: list[int], of: Shape) -> NDArray[Any]:
     if type(size) is not int or size != len(data):
         raise InvalidBody(f"binary_data_size is {str(size)[:20]}; {len(data)} bytes follow the JSON")
-    if size % dtype.itemsize:
-        raise InvalidBody(f"binary_data_size is {size}; an element has {dtype.itemsize} bytes")
-    _check_count(size // dtype.itemsize, shape, image)
-    return np.frombuffer(data, dtype)
+    if size % type_.itemsize:
+        raise InvalidBody(f"binary_data_size is {size}; an element has {type_.itemsize} bytes")
+    _check_count(size // type_.itemsize, shape, of)
+    return np.frombuffer(data, type_)
 
 
 def _read_numbers(data: Any, datatype: str, shape: list[int], image: Shape) -> NDArray[np.float64]:

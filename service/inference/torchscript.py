@@ -139,10 +139,7 @@ def _pack(module: torch.jit.ScriptModule) -> None:
         plain, *form = constants
         steps, edges, *rest = form
         packed = torch._C._nn.mkldnn_reorder_conv2d_weight(plain.to_mkldnn(), edges, steps, *rest)
-        uses = node.output().uses()
-        relu = (
-            uses[0].user if len(uses) == 1 and uses[0].user.kind() in ("aten::relu", "aten::relu_") else None
-        )
+        relu = _relu_behind(node)
 
         graph.setInsertPoint(node)
         weight = graph.insertNode(graph.create("prim::ConstantMKLDNNTensor", [], 1))
@@ -159,6 +156,13 @@ def _pack(module: torch.jit.ScriptModule) -> None:
             relu.destroy()
         node.destroy()
     torch._C._jit_pass_dce(graph)
+
+
+def _relu_behind(node: Any) -> Any:
+    """Return the ReLU that a node's output goes to, if it goes nowhere else; None otherwise."""
+    uses = node.output().uses()
+    is_alone = len(uses) == 1 and uses[0].user.kind() in ("aten::relu", "aten::relu_")
+    return uses[0].user if is_alone else None
 
 
 def _constant(value: Any) -> Any:

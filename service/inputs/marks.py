@@ -32,9 +32,7 @@ def choose_ink(marks: Components) -> Mask:
     large = ink & (marks.size >= LARGE * marks.size[ink].max(initial=0))
     if np.count_nonzero(large) > MOST:
         return np.zeros_like(ink)
-    for outer in np.flatnonzero(large):
-        if (ink & _within(marks, outer)).any() and _is_frame(marks, outer):
-            ink[outer] = False
+    _leave_frames_out(marks, ink, large)
     if not ink.any():
         return ink
     largest = marks.size[ink].max()
@@ -53,6 +51,13 @@ def _cut_by_the_border(marks: Components) -> Mask:
         sides = mark[0], mark[-1], mark[:, 0], mark[:, -1]
         cut[which] = all(np.count_nonzero(side) < FULL * len(side) for side in sides)
     return cut
+
+
+def _leave_frames_out(marks: Components, ink: Mask, large: Mask) -> None:
+    """Take from the ink what has other ink within it, and is a frame."""
+    for outer in np.flatnonzero(large):
+        if (ink & _within(marks, outer)).any() and _is_frame(marks, outer):
+            ink[outer] = False
 
 
 def _within(marks: Components, outer: np.intp) -> Mask:

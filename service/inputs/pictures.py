@@ -200,12 +200,17 @@ def _load_whole(data: bytes, *, max_pixels: int, mode: str, side: int, in_one_sc
     # and without that orjson and NumPy end the process.
     np.empty(picture.width * picture.height * (1 if picture.mode in ONE_BYTE else 4) + SPARE_BYTES, np.uint8)
     picture.load()
+    _scale_key(picture, raw_mode)
+    return picture
+
+
+def _scale_key(picture: Picture, raw_mode: object) -> None:
+    """Bring the colour that is transparent, if there is one, to the scale that the pixels were read in."""
     key = picture.info.get("transparency")
     if raw_mode in KEY_SCALES and isinstance(key, int):
         picture.info["transparency"] = key * KEY_SCALES[raw_mode]
     elif raw_mode == "RGB;16B" and key is not None:  # read as 8 bits a channel
         picture.info["transparency"] = tuple(level >> 8 for level in key)
-    return picture
 
 
 def _check_pixels(
