@@ -60,8 +60,7 @@ class Tensors:
     def __init__(self, card: Card, max_images: int) -> None:
         shape, texts = card.shape, isinstance(card.classes[0], str)
         sides = [shape.channels, shape.height, shape.width]
-        self._shape = shape
-        self._max_images = max_images
+        self._shape, self._max_images = shape, max_images
         self.input = {"name": INPUT_NAME, "datatype": "FP32", "shape": [-1, *sides]}
         self.shapes = [(shape.size,), tuple(sides)]
         if shape.channels == 1:
@@ -98,8 +97,7 @@ class Tensors:
         if header_length == "0":
             return InferenceRequest(None, self._read_raw(body), dict.fromkeys(self.outputs, True))
         message, data = self._split(body, header_length)
-        id_ = message.get("id")
-        id_ = id_ if isinstance(id_, str) else None
+        id_ = message["id"] if isinstance(message.get("id"), str) else None
         return InferenceRequest(id_, self._images(message, data), self._wanted(message))
 
     def write_response(self, request: InferenceRequest, predictions: Sequence[Prediction]) -> Response:
@@ -250,13 +248,15 @@ def _to_bytes(tensor: Tensor) -> bytes:
     return b"".join(struct.pack("<I", len(text)) + text for text in texts)
 
 
-def _read_binary(data: bytes, size: Any, type_: np.dtype[Any], shape: list[int], of: Shape) -> NDArray[Any]:
+def _read_binary(
+    data: bytes, size: Any, dtype: np.dtype[Any], shape: list[int], image: Shape
+) -> NDArray[Any]:
     if type(size) is not int or size != len(data):
         raise InvalidBody(f"binary_data_size is {str(size)[:20]}; {len(data)} bytes follow the JSON")
-    if size % type_.itemsize:
-        raise InvalidBody(f"binary_data_size is {size}; an element has {type_.itemsize} bytes")
-    _check_count(size // type_.itemsize, shape, of)
-    return np.frombuffer(data, type_)
+    if size % dtype.itemsize:
+        raise InvalidBody(f"binary_data_size is {size}; an element has {dtype.itemsize} bytes")
+    _check_count(size // dtype.itemsize, shape, image)
+    return np.frombuffer(data, dtype)
 
 
 def _read_numbers(data: Any, datatype: str, shape: list[int], image: Shape) -> NDArray[np.float64]:

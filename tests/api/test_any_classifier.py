@@ -174,7 +174,7 @@ def test_a_picture_is_prepared_as_torchvision_prepares_it(served, format_, size)
 @pytest.mark.parametrize("served", with_pictures("resize"), indirect=True)
 def test_what_is_transparent_shows_white_paper(served):
     _, server, _ = served
-    picture = photograph(800, 700)  # composed in three bands
+    picture = photograph(800, 700)
     picture.putalpha(Image.linear_gradient("L").resize(picture.size))
     seen = Image.new("RGB", picture.size, "white")
     seen.paste(picture, mask=picture)
