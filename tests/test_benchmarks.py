@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import against, contenders, footprint, report, tracing
+from benchmarks import against, contenders, footprint, parts, report, tracing
 from benchmarks.__main__ import WEIGHTS, parse, section
 from benchmarks.ablated import PIECES, client_library_metrics
 from benchmarks.against import checked_out
@@ -94,6 +94,16 @@ def test_the_service_without_a_piece_answers_what_it_answers_with_it(
     server = start_server("benchmarks.ablated", piece)
 
     assert answered_labels(f"{server.url}/predict", bodies) == expected[:5]
+
+
+def test_a_request_is_answered_without_each_of_its_parts() -> None:
+    command = [sys.executable, "-m", "benchmarks.parts", "--rounds", "1", "--seconds", "0.001"]
+
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    names = [line.split(" | ")[0].removeprefix("| ") for line in printed.stdout.splitlines()]
+    assert {parts.WHOLE, parts.REST, parts.GENERAL, "the forward pass", "JSON to pixels"} <= set(names)
+    assert "Traceback" not in printed.stderr  # an answer that a part does not give would end there
 
 
 def test_the_metrics_of_the_client_library_count_what_ours_do(monkeypatch: pytest.MonkeyPatch) -> None:
