@@ -57,14 +57,16 @@ def announced_bytes(scope: Scope) -> int:
     return int(length[:MAX_DIGITS]) if length.decode("latin-1").isdecimal() else 0
 
 
-def check_announced(scope: Scope, limit: int) -> None:
-    """Refuse a body by the length that its head announces.
+def check_announced(scope: Scope, limit: int) -> int:
+    """Return ``announced_bytes``.
 
     Raises:
         BodyTooLarge: it has more than ``limit`` bytes.
     """
-    if announced_bytes(scope) > limit:
+    announced = announced_bytes(scope)
+    if announced > limit:
         raise _too_large(limit)
+    return announced
 
 
 def content_coding(scope: Scope) -> bytes:

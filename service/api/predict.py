@@ -17,7 +17,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.body import (
-    announced_bytes,
     check_announced,
     content_coding,
     decompress,
@@ -149,8 +148,7 @@ async def _read_admitted(
             grow(size)
 
     coding = content_coding(scope)
-    check_announced(scope, limit)
-    announced = announced_bytes(scope)
+    announced = check_announced(scope, limit)
     with service.batcher.reserve(images_in(announced)), service.large_bodies.account() as grow:
         grow(announced)
         body = await read_body(receive, limit, note)
