@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import InvalidImage
 from service.inputs.image import Shape
 from service.inputs.preprocessing import RESIZE, Preprocessing
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
-
-# With its shorter side enlarged to 256, a picture of 100,000 x 40 pixels takes 750 MB.
-MAX_ASPECT = 16
 
 
 def fit(picture: Picture, size: tuple[int, int], shape: Shape, how: Preprocessing) -> NDArray[np.float32]:
@@ -27,9 +23,6 @@ def fit(picture: Picture, size: tuple[int, int], shape: Shape, how: Preprocessin
 
     ``size`` is its width and height; it may have been decoded to a half, a quarter or an eighth of that,
     rounded up.
-
-    Raises:
-        InvalidImage: it is too narrow to have its shorter side enlarged.
     """
     from PIL import Image
 
@@ -40,10 +33,18 @@ def fit(picture: Picture, size: tuple[int, int], shape: Shape, how: Preprocessin
     else:
         scale = min(shape.width / size[0], shape.height / size[1])
         target = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    left, right = _middle(target[0], shape.width)
+    top, bottom = _middle(target[1], shape.height)
+    # No more than what is seen is computed: the rest of a picture that is a line may have gigabytes.
     reduced = round(size[0] / picture.width)
-    whole = (0, 0, size[0] / reduced, size[1] / reduced)
-    fitted = _centre(picture.resize(target, resampling, box=whole), shape)
-    return np.asarray(fitted, np.float32).reshape(-1) / np.float32(255)
+    width, height = size[0] / reduced, size[1] / reduced
+    across = [at * width / target[0] for at in (left, right)]
+    down = [at * height / target[1] for at in (top, bottom)]
+    box = (across[0], down[0], across[1], down[1])
+    seen = picture.resize((right - left, bottom - top), resampling, box)
+    frame = Image.new(picture.mode, (shape.width, shape.height))
+    frame.paste(seen, ((shape.width - seen.width) // 2, (shape.height - seen.height) // 2))
+    return np.asarray(frame, np.float32).reshape(-1) / np.float32(255)
 
 
 def _opaque(picture: Picture) -> Picture:
@@ -62,17 +63,12 @@ def _opaque(picture: Picture) -> Picture:
 def _shorter_side(size: tuple[int, int], length: int) -> tuple[int, int]:
     """Return a size with the same aspect whose shorter side is so long, rounded as torchvision does."""
     width, height = size
-    if max(size) > MAX_ASPECT * min(size):
-        raise InvalidImage(
-            f"the picture is {width} x {height}; crop it: no side may be over {MAX_ASPECT} times the other"
-        )
     if width <= height:
         return length, int(length * height / width)
     return int(length * width / height), length
 
 
-def _centre(picture: Picture, shape: Shape) -> Picture:
-    """Cut the middle out, or put the picture into the middle of black."""
-    left = round((picture.width - shape.width) / 2.0)
-    top = round((picture.height - shape.height) / 2.0)
-    return picture.crop((left, top, left + shape.width, top + shape.height))
+def _middle(length: int, side: int) -> tuple[int, int]:
+    """Return where the middle of so many pixels begins and ends, as torchvision cuts it out."""
+    start = max(0, round((length - side) / 2.0))
+    return start, min(length, start + side)
