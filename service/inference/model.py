@@ -119,7 +119,7 @@ def load_model(
     try:
         with torch.inference_mode():
             # First as PyTorch itself computes: if that is wrong, the file is, and not our kernels.
-            plain = load_module(weights.data, Kernels.PLAIN)
+            plain = load_module(weights.data, Kernels.PLAIN, weights.card.shape.planes)
             _prove(plain, weights, 1)
             if max_threads:
                 choose_threads(partial(_prove_batch, plain, weights, 1), max_threads)
@@ -142,7 +142,7 @@ def _compile(
     weights: Weights, kernels: Kernels, batch_sizes: Sequence[int], longest_batch_seconds: float | None
 ) -> tuple[torch.jit.ScriptModule, dict[int, float]]:
     """Return the module, proven at the batch sizes that will be run, and the seconds that each takes."""
-    module = load_module(weights.data, kernels)
+    module = load_module(weights.data, kernels, weights.card.shape.planes)
     seconds: dict[int, float] = {}
     for size in batch_sizes:
         seconds[size] = _prove(module, weights, size)

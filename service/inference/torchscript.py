@@ -16,8 +16,8 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -70,8 +70,8 @@ def compiling(kernels: Kernels) -> Iterator[None]:
         torch.jit.enable_onednn_fusion(False)
 
 
-def load_module(data: bytes, kernels: Kernels) -> torch.jit.ScriptModule:
-    """Load a module, prepared for these kernels.
+def load_module(data: bytes, kernels: Kernels, planes: Sequence[int]) -> torch.jit.ScriptModule:
+    """Load a module, prepared for these kernels and for images of so many channels, rows and columns.
 
     Raises:
         InvalidModel: the bytes are no TorchScript, or it can't be prepared.
@@ -83,7 +83,7 @@ def load_module(data: bytes, kernels: Kernels) -> torch.jit.ScriptModule:
         else:
             module = _freeze(module)
         if kernels is Kernels.PACKED:
-            _pack(module)
+            _pack(module, planes)
     except RuntimeError as error:
         raise InvalidModel(f"can't be frozen: {reason_of(error)}") from None
     return module
@@ -125,20 +125,23 @@ def _freeze(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
     return frozen
 
 
-def _pack(module: torch.jit.ScriptModule) -> None:
+def _pack(module: torch.jit.ScriptModule, planes: Sequence[int]) -> None:
     """Have convolutions with constant weights keep them in oneDNN's layout, and apply the ReLU behind them.
 
     The operator is the one that ``torch.compile`` generates calls of for CPUs (torch/_inductor/mkldnn_ir.py).
+    Which layout is the quickest depends on the size of the images. In another one, processors without AVX-512
+    reorder the weights at every call, for up to ten times the time of the convolution; so one that takes
+    images of a size that is not known stays as it is.
     """
     graph: Any = module.graph
-    for node in graph.findAllNodes("aten::conv2d"):
+    pack: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
+    for node, size in zip(graph.findAllNodes("aten::conv2d"), _sizes(graph, planes), strict=True):
         image, weight, bias, stride, padding, dilation, groups = node.inputs()
-        constants = [_constant(value) for value in (weight, stride, padding, dilation, groups)]
-        if any(constant is None for constant in constants) or constants[0].dtype != torch.float32:
+        constants = [size, *map(_constant, (weight, stride, padding, dilation, groups))]
+        if any(constant is None for constant in constants) or constants[1].dtype != torch.float32:
             continue
-        plain, *form = constants
-        steps, edges, *rest = form
-        packed = torch._C._nn.mkldnn_reorder_conv2d_weight(plain.to_mkldnn(), edges, steps, *rest)
+        size, plain, steps, edges, *rest = constants
+        packed = pack(plain.to_mkldnn(), edges, steps, *rest, size)
         relu = _relu_behind(node)
 
         graph.setInsertPoint(node)
@@ -156,6 +159,16 @@ def _pack(module: torch.jit.ScriptModule) -> None:
             relu.destroy()
         node.destroy()
     torch._C._jit_pass_dce(graph)
+
+
+def _sizes(graph: Any, planes: Sequence[int]) -> list[list[int] | None]:
+    """Return the shape of what each convolution takes of one image; None where that is not known."""
+    shaped = graph.copy()
+    _, images, *_ = shaped.inputs()
+    images.inferTypeFrom(torch.empty(1, *planes))
+    with suppress(RuntimeError):  # it fails on lists that grow, as DenseNet's
+        torch._C._jit_pass_propagate_shapes_on_graph(shaped)
+    return [next(node.inputs()).type().sizes() for node in shaped.findAllNodes("aten::conv2d")]
 
 
 def _relu_behind(node: Any) -> Any:

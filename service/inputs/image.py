@@ -32,6 +32,11 @@ class Shape:
         """The lengths of an image's lists, from the outermost in; one channel has no list of its own."""
         return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
 
+    @property
+    def planes(self) -> tuple[int, int, int]:
+        """The lengths of an image's tensor, as PyTorch orders them."""
+        return self.channels, self.height, self.width
+
     def __str__(self) -> str:
         """Return it as people write it: ``28 x 28``, ``224 x 224 x 3``."""
         return " x ".join(map(str, self.sides))

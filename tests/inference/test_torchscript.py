@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 
 import numpy as np
@@ -37,6 +38,14 @@ class Convolutions(torch.nn.Module):
         return self.last(torch.relu_(planes).mean(dim=[2, 3]))
 
 
+class Cropped(torch.nn.Module):
+    """As high as its brightness has it."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Cut the image off."""
+        return images[:, :, : 3 + int(images.mean() * 20)]
+
+
 class ClassToken(torch.nn.Module):
     """A learned row in front of the image's, as in a vision transformer: oneDNN's fusion fails on it."""
 
@@ -68,7 +77,7 @@ def test_all_kernels_compute_the_same(tmp_path, kernels, frozen):
     scripted = torch.jit.script(module)
     torch.jit.save(torch.jit.freeze(scripted) if frozen else scripted, tmp_path / "module.pt")
 
-    loaded = load_module((tmp_path / "module.pt").read_bytes(), kernels)
+    loaded = load_module((tmp_path / "module.pt").read_bytes(), kernels, (1, 28, 28))
 
     with torch.inference_mode(), compiling(kernels):
         for size in (1, 3, 4, 4, 4, 1):
@@ -77,12 +86,41 @@ def test_all_kernels_compute_the_same(tmp_path, kernels, frozen):
 
 
 def test_packed_weights_take_the_place_of_the_plain_ones():
-    graph = str(load_module(script(Convolutions()), Kernels.PACKED).graph)
+    graph = str(load_module(script(Convolutions()), Kernels.PACKED, (1, 28, 28)).graph)
 
     assert graph.count("mkldnn::_convolution_pointwise") == 4
     assert "aten::conv2d" not in graph
     # Left are a ReLU6, a ReLU of what has another use, and one of a sum.
     assert graph.count("aten::relu") == 3
+
+
+def test_packed_weights_stay_as_they_are_at_a_call(capfd):
+    """Without AVX-512, a layout for images of another size would be undone at each call."""
+    planes = (256, 14, 14)
+    module = torch.nn.Sequential(torch.nn.Conv2d(256, 256, 3, padding=1), torch.nn.ReLU())
+    loaded = load_module(script(module), Kernels.PACKED, planes)
+
+    with torch.inference_mode():
+        for size in (1, 4):
+            images = torch.rand(size, *planes)
+            loaded(images)
+            with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+                loaded(images)
+    ctypes.CDLL(None).fflush(None)
+
+    steps = capfd.readouterr().out.splitlines()
+    assert sum(",convolution," in step for step in steps) == 2
+    assert not [step for step in steps if ",reorder," in step and "256x256x3x3" in step]
+
+
+def test_a_convolution_of_images_of_any_size_stays_as_it_is():
+    module = script(torch.nn.Sequential(Cropped(), torch.nn.Conv2d(1, 8, 3)))
+
+    loaded = load_module(module, Kernels.PACKED, (1, 28, 28))
+
+    assert "mkldnn::_convolution_pointwise" not in str(loaded.graph)
+    with torch.inference_mode():
+        assert loaded(torch.ones(1, 1, 28, 28)).shape == (1, 8, 21, 26)
 
 
 def test_a_module_that_is_not_frozen_is_fused_with_its_biases(path):
@@ -117,7 +155,7 @@ def test_where_fusion_fails_the_module_serves_without(path, caplog):
 
 
 def test_kernels_that_compute_something_else_are_named(path, caplog, monkeypatch):
-    def pack_wrongly(module):
+    def pack_wrongly(module, _):
         for node in module.graph.findAllNodes("prim::Constant"):
             if node.hasAttribute("value") and node.kindOf("value") == "t":
                 node.t_("value", node.t("value") * 2)
@@ -140,4 +178,4 @@ def test_a_large_module_is_packed_and_a_small_one_fused():
 
 def test_what_is_no_torchscript_is_refused():
     with pytest.raises(InvalidModel, match="holds no TorchScript that can be loaded: "):
-        load_module(b"rubbish", Kernels.PLAIN)
+        load_module(b"rubbish", Kernels.PLAIN, (1, 28, 28))
