@@ -57,7 +57,7 @@ def inferences(card: Card) -> Json:
     tensor = {
         "name": INPUT_NAME,
         "datatype": "FP32",
-        "shape": [1, shape.channels, shape.height, shape.width],
+        "shape": [1, *shape.planes],
         "data": planes.reshape(-1).tolist(),
     }
     return {

@@ -59,7 +59,7 @@ class Tensors:
 
     def __init__(self, card: Card, max_images: int) -> None:
         shape, texts = card.shape, isinstance(card.classes[0], str)
-        sides = [shape.channels, shape.height, shape.width]
+        sides = list(shape.planes)
         self._shape, self._max_images = shape, max_images
         self.input = {"name": INPUT_NAME, "datatype": "FP32", "shape": [-1, *sides]}
         self.shapes = [(shape.size,), tuple(sides)]
@@ -206,7 +206,7 @@ class Tensors:
         shape = self._shape
         if shape.channels == 1:
             return pixels.reshape(-1, shape.size)
-        planes = pixels.reshape(-1, shape.channels, shape.height, shape.width)
+        planes = pixels.reshape(-1, *shape.planes)
         return planes.transpose(0, 2, 3, 1).reshape(-1, shape.size)
 
     def _is_shape(self, shape: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from tests.support.classifiers import CLASSIFIERS
 from tests.support.http import get, post, problem_of
 from tests.support.metrics import scrape
 from tests.support.pictures import save
+from tests.support.process import peak_bytes
 from tests.support.server import Server
 
 BINARY = "application/octet-stream"
@@ -140,12 +140,6 @@ def test_tritons_client_gets_the_same(served):
     )
 
 
-def peak_memory(pid):
-    """The most memory that a process has had, in bytes."""
-    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "VmHWM" in line]
-    return int(line.split()[1]) * 1024
-
-
 def photograph(width, height, seed=0):
     """A picture with large and small structure, such as photographs have."""
     random = np.random.default_rng(seed)
@@ -198,12 +192,12 @@ def test_what_is_transparent_shows_white_paper(served):
 @pytest.mark.parametrize("size", [(1 << 22, 1), (1, 1 << 22), (100_000, 40)], ids=str)
 def test_a_picture_that_is_a_line_takes_no_more_memory_than_its_middle(served, size):
     _, server, _ = served
-    before = peak_memory(server.process.pid)
+    before = peak_bytes(server.process.pid)
 
     answer = post(server, save(Image.new("L", size, "white")), "image/png", path="/predict?preview=true")
 
     assert np.all(np.equal(answer.json()["image"], 1))
-    assert peak_memory(server.process.pid) - before < 64 << 20
+    assert peak_bytes(server.process.pid) - before < 64 << 20
 
 
 @pytest.mark.parametrize("served", with_pictures("letterbox"), indirect=True)
