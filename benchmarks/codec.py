@@ -8,10 +8,8 @@ A call decodes all 256 bodies, or encodes all 256 answers; the tables give micro
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,9 +20,9 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from benchmarks.bodies import DATA, PIXELS, json_body, load_digits
+from benchmarks.bodies import PIXELS, json_body, load_digits
 from benchmarks.report import README, replace_section
-from benchmarks.timing import Timer, interleave, table, timer
+from benchmarks.timing import Timer, interleave, parser, table, timer
 
 Pixels = NDArray[np.float32]
 Decode = Callable[[bytes], Pixels]
@@ -137,16 +135,8 @@ def answers(count: int) -> list[Answer]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Check and time every decoder and encoder, and print the two tables."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.codec",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the MNIST files")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.3, help="per candidate and round")
-    parser.add_argument("--write", action="store_true", help="keep the tables in benchmarks/README.md")
-    options = parser.parse_args(arguments)
+    command = parser("benchmarks.codec", __doc__, rounds=7, seconds=0.3, per="candidate")
+    options = command.parse_args(arguments)
     torch.set_num_threads(1)
 
     bodies = [json_body(image) for image in load_digits(options.data).images]

@@ -9,7 +9,6 @@ process, and the processes take turns. Inputs are real test images.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -24,9 +23,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.bodies import DATA, load_digits
+from benchmarks.bodies import load_digits
 from benchmarks.report import README, replace_section
-from benchmarks.timing import Timer, interleave, timer
+from benchmarks.timing import Timer, interleave, parser, timer
 
 WEIGHTS = Path("service/weights/mnist_cnn.pt")
 BATCHES = (1, 8, 32, 64)
@@ -183,17 +182,9 @@ def ask(connection: Connection, batch: int) -> Timer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Start, check and time the candidates; print a table and the winner at each batch size."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.model_path",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the MNIST files")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=0.1, help="per candidate, batch size and round")
-    parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/README.md")
-    options = parser.parse_args(arguments)
+    command = parser("benchmarks.model_path", __doc__, rounds=9, seconds=0.1, per="candidate, batch size")
+    command.add_argument("--weights", type=Path, default=WEIGHTS)
+    options = command.parse_args(arguments)
 
     connections, outputs = start(options.weights, load_digits(options.data, max(BATCHES)).images.copy())
     off = {

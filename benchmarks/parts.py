@@ -10,12 +10,10 @@ are processor time, and medians over rounds in which all take turns.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
 from statistics import median
 from time import process_time
 from typing import Any
@@ -24,9 +22,9 @@ from unittest.mock import patch
 import numpy as np
 import uvloop
 
-from benchmarks.bodies import DATA, json_body, load_digits
+from benchmarks.bodies import json_body, load_digits
 from benchmarks.report import README, markdown_row, replace_section
-from benchmarks.timing import Timer, interleave
+from benchmarks.timing import Timer, interleave, parser
 from service.api.app import create_app
 from service.api.predict import respond
 from service.api.request_context import RequestTracker
@@ -180,16 +178,8 @@ def _costs(taken: dict[str, list[float]]) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.parts",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the MNIST files")
-    parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--seconds", type=float, default=0.03, help="per part and round")
-    parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/README.md")
-    options = parser.parse_args(arguments)
+    command = parser("benchmarks.parts", __doc__, rounds=60, seconds=0.03, per="part")
+    options = command.parse_args(arguments)
     digits = load_digits(options.data, max(CONNECTIONS))
     bodies = [json_body(image) for image in digits.images]
     text = table(measure(bodies, rounds=options.rounds, seconds=options.seconds))

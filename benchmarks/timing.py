@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from benchmarks.bodies import DATA
+
 Timer = Callable[[int], float]
 """Does its work the given number of times and returns the seconds that one took."""
+
+
+def parser(
+    name: str, description: str | None, *, rounds: int, seconds: float, per: str
+) -> argparse.ArgumentParser:
+    """Make the command line of a module here: where the digits are, how long to time, whether to keep it."""
+    made = argparse.ArgumentParser(
+        prog=f"python -m {name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--data", type=Path, default=DATA, help="folder of the MNIST files")
+    made.add_argument("--rounds", type=int, default=rounds)
+    made.add_argument("--seconds", type=float, default=seconds, help=f"per {per} and round")
+    made.add_argument("--write", action="store_true", help="keep what is printed in benchmarks/README.md")
+    return made
 
 
 def timer(work: Callable[[], object]) -> Timer:
