@@ -96,7 +96,7 @@ def parts(service: Service, body: bytes) -> dict[str, Leave]:
         ),
         "metrics of the batch": (batcher.Batcher, "_conclude", conclude),
         "the range of the pixels": (batcher, "in_range", lambda _: True),
-        "the answer to JSON": (fast_path, "respond", lambda _: response),
+        "the answer to JSON": (fast_path, "respond", lambda *_, **__: response),
         "metrics of the request": (Metrics, "request", lambda *_: None),
         "the request's id": (RequestTracker, "identify", lambda *_: (b"0" * 32, b"")),
     }

@@ -18,7 +18,7 @@ from tests.support.wait import until
 
 JSON = {"Content-Type": "application/json"}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-PATHS = pytest.mark.parametrize("query", ["", "?preview=false"], ids=["fast path", "application"])
+PATHS = pytest.mark.parametrize("head", [{}, {"Expect": "100-continue"}], ids=["fast path", "general path"])
 
 
 def predict(server, query="", **headers):
@@ -74,8 +74,8 @@ def test_a_share_of_the_requests_can_get_a_line(start_server):
 
 
 @PATHS
-def test_a_trace_is_carried_through(live_server, query):
-    assert predict(live_server, query, traceparent=TRACE).headers["traceparent"] == TRACE
+def test_a_trace_is_carried_through(live_server, head):
+    assert predict(live_server, **head, traceparent=TRACE).headers["traceparent"] == TRACE
 
 
 @PATHS
@@ -87,8 +87,8 @@ def test_a_trace_is_carried_through(live_server, query):
         *("ff" + TRACE[2:], TRACE.replace(TRACE[3:35], 32 * "0"), TRACE.replace(TRACE[36:52], 16 * "0")),
     ],
 )
-def test_what_is_no_trace_is_not(live_server, query, trace):
-    response = predict(live_server, query, traceparent=trace)
+def test_what_is_no_trace_is_not(live_server, head, trace):
+    response = predict(live_server, **head, traceparent=trace)
 
     assert response.status_code == 200
     assert "traceparent" not in response.headers

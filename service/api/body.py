@@ -179,6 +179,9 @@ class Options(NamedTuple):
     top: int | None = None
 
 
+NO_OPTIONS = Options()
+
+
 def read_options(query: bytes) -> Options:
     """Read a query string, such as ``preview=true``; what it does not name is off.
 
@@ -186,7 +189,7 @@ def read_options(query: bytes) -> Options:
         InvalidOption: an option has a value that it does not take, or there are far too many.
     """
     if not query:
-        return Options()
+        return NO_OPTIONS
     options: dict[str, Any] = {}
     try:
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_OPTIONS)

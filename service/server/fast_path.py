@@ -6,10 +6,10 @@ A ``POST /predict`` with numbers needs none of it. Its bytes go from uvicorn's p
 batcher, and the answer goes back as one write. ``python -m benchmarks`` measures what that is worth.
 
 Which requests take it is decided from their head alone, and what takes it is answered on it. Everything else
-takes the general path through the application: other routes, pictures, forms, options, bodies that are
-compressed, large or wait for a 100, pipelined requests, and clients that do not read. A chunked body has no
-length in its head; one that grows beyond what is taken here is handed over. Both paths share the readers, the
-batcher, the errors and the metrics, and answer alike; the tests send every body on both.
+takes the general path through the application: other routes, pictures, forms, bodies that are compressed,
+large or wait for a 100, pipelined requests, and clients that do not read. A chunked body has no length in its
+head; one that grows beyond what is taken here is handed over. Both paths share the readers, the batcher, the
+errors and the metrics, and answer alike; the tests send every body on both.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from typing import Protocol
 
 from starlette.responses import Response
 
-from service.api.body import media_type_of
+from service.api.body import NO_OPTIONS, media_type_of, read_options
 from service.api.predict import NUMBERS, PATH, respond, submit_many
 from service.api.request_context import Header, RequestContext
 from service.api.state import Service
 from service.errors import QueueFull, RequestAbandoned
 from service.inference.prediction import Prediction
+from service.inputs.image import Image
 
 URL, METHOD = PATH.encode(), b"POST"
 # Below uvicorn's high-water mark of 64 KiB: it never has to stop reading for us.
@@ -37,7 +38,8 @@ TAKEN_WITH = {b"content-encoding": b"identity", b"transfer-encoding": b"chunked"
 
 def find_media_type(url: bytes, method: bytes, headers: list[Header]) -> bytes | None:
     """Return the media type of a request that the fast path takes; None for any other."""
-    if url != URL or method != METHOD:
+    # A client leaves the fragment to itself.
+    if method != METHOD or (url != URL and (url.partition(b"?")[0] != URL or b"#" in url)):
         return None
     length, hosts, content_type = -1, 0, b""
     for name, value in headers:
@@ -60,6 +62,7 @@ def find_media_type(url: bytes, method: bytes, headers: list[Header]) -> bytes |
 class Connection(Protocol):
     """What a request on the fast path needs of uvicorn's protocol, and of ours."""
 
+    url: bytes
     headers: list[Header]
     transport: asyncio.Transport
 
@@ -79,7 +82,18 @@ class FastRequest:
     ``message_event``. The batcher takes it for the reply to its image: a future costs a turn of the loop.
     """
 
-    __slots__ = ("_connection", "_context", "_headers", "_media_type", "_many", "_service", *CYCLE)
+    __slots__ = (
+        "_connection",
+        "_context",
+        "_headers",
+        "_many",
+        "_media_type",
+        "_options",
+        "_query",
+        "_seen",
+        "_service",
+        *CYCLE,
+    )
 
     def __init__(self, connection: Connection, service: Service, media_type: bytes) -> None:
         self.body = bytearray()
@@ -90,6 +104,9 @@ class FastRequest:
         self._service = service
         self._media_type = media_type
         self._headers = connection.headers
+        self._query = connection.url[len(URL) + 1 :]
+        self._options = NO_OPTIONS
+        self._seen: Image | None = None
         self._context = RequestContext(service.tracker, self._headers)
         self._many: asyncio.Future[list[Prediction]] | None = None
 
@@ -112,11 +129,14 @@ class FastRequest:
         try:
             service.authorize(self._headers)
             service.batcher.check_room()
+            self._options = options = read_options(self._query)
             pixels = service.numbers.read(self._media_type, bytes(self.body))
+            if options.preview:
+                self._seen = pixels
             if pixels.ndim == 1:
-                service.batcher.enqueue(pixels, self)
+                service.batcher.enqueue(pixels, self, draft=options.draft)
             else:
-                self._many = submit_many(service, pixels, "images")
+                self._many = submit_many(service, pixels, "images", draft=options.draft)
                 self._many.add_done_callback(self._finish)
         except Exception as error:
             self.set_exception(error)
@@ -135,11 +155,13 @@ class FastRequest:
 
     def set_result(self, answer: Prediction | Sequence[Prediction]) -> None:
         """Answer with a prediction, or with a list of them."""
+        options = self._options
         try:
-            response = respond(answer)
+            response = respond(answer, self._seen, options.top, explain=options.explain)
         except Exception as error:
             self.set_exception(error)
         else:
+            self.keep_alive = self.keep_alive and not options.close
             self._write(response)
 
     def set_exception(self, error: Exception) -> None:

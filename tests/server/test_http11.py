@@ -10,7 +10,15 @@ import socket
 
 import pytest
 
-from tests.support.http import HEALTHZ, PREDICT, PREDICT_BODY, PREDICT_HEAD, read_answers, read_statuses
+from tests.support.http import (
+    GENERAL_PATH,
+    HEALTHZ,
+    PREDICT,
+    PREDICT_BODY,
+    PREDICT_HEAD,
+    read_answers,
+    read_statuses,
+)
 from tests.support.metrics import sample, scrape
 from tests.support.process import resident_bytes
 from tests.support.wait import until
@@ -19,7 +27,7 @@ PIXELS = (
     b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
     b"Content-Length: 784\r\n\r\n"
 ) + bytes(784)
-GENERAL = PIXELS.replace(b"/predict", b"/predict?preview=false")
+GENERAL = PIXELS.replace(b"/predict", GENERAL_PATH.encode())
 
 
 def read_to_end(connection):
@@ -145,7 +153,7 @@ def test_trailers_are_never_headers(start_server, tmp_path):
         assert read_statuses(connection, 2) == [401, 200]
 
 
-@pytest.mark.parametrize("path", ["/predict", "/predict?preview=false", "/v2/models/mnist-cnn/infer"])
+@pytest.mark.parametrize("path", ["/predict", GENERAL_PATH, "/v2/models/mnist-cnn/infer"])
 def test_a_length_over_the_limit_is_refused_before_the_body_is_asked_for(connect, path):
     connection = connect()
 

@@ -26,7 +26,9 @@ PREDICT_CHUNKED = PREDICT_HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\
     len(PREDICT_BODY),
     PREDICT_BODY,
 )
-PREDICT_GENERAL = PREDICT.replace(b"/predict", b"/predict?preview=false")  # not on the fast path
+# The same path as far as HTTP goes, and yet nothing that the fast path takes.
+GENERAL_PATH = "/%70redict"
+PREDICT_GENERAL = PREDICT.replace(b"/predict", GENERAL_PATH.encode())
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
