@@ -62,7 +62,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     others = "images of no digit to train on, for each training image; with 0, outliers are not told"
     add("--negatives", recipe.negatives, amount, "X", others)
     rate = "of held-out digits that may count as outliers"
-    add("--outlier-rate", 0.003, fraction, "X", rate)
+    add("--outlier-rate", 0.0025, fraction, "X", rate)
     add("--students", 1, count, "N", "networks to train, with seeds from --seed on; the first is exported")
     add("--teachers", 0, natural, "N", "wider networks to train first and to learn from")
     add("--teacher-epochs", None, count, "N", "their passes over the images; without it, as --epochs")
