@@ -40,7 +40,27 @@ from service.settings import Settings
 
 CONNECTIONS = (1, 64)
 WHOLE, GENERAL = "the whole request", "the same on the general path"
+BEHIND_PROXY = "the same from a browser behind a proxy, with 16 headers more"
+WAYS = (BEHIND_PROXY, GENERAL)
 REST = "the HTTP parser, the connection, the queue, turns of the event loop"
+HEADERS = b"""\
+X-Request-ID: 5f3a8c1e9d7b4f60a2c4e6f8091b3d5f
+X-Real-IP: 203.0.113.7
+X-Forwarded-For: 203.0.113.7
+X-Forwarded-Host: digits.example.org
+X-Forwarded-Port: 443
+X-Forwarded-Proto: https
+X-Scheme: https
+User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:146.0) Gecko/20100101 Firefox/146.0
+Accept: */*
+Accept-Language: en-GB,en;q=0.5
+Accept-Encoding: gzip, deflate, br, zstd
+Referer: https://digits.example.org/
+Origin: https://digits.example.org
+Sec-Fetch-Dest: empty
+Sec-Fetch-Mode: cors
+Sec-Fetch-Site: same-origin
+""".replace(b"\n", b"\r\n")
 
 Leave = Callable[[], AbstractContextManager[object]]
 
@@ -130,8 +150,10 @@ def timer(loop: asyncio.AbstractEventLoop, server: Server, requests: Sequence[by
 
 def measure(bodies: Sequence[bytes], *, rounds: int, seconds: float) -> list[dict[str, list[float]]]:
     """Return the seconds of processor time of a request without each part, by number of connections."""
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
-    requests = [head % (JSON, len(body)) + body for body in bodies]
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
+    heads = [head % (JSON, len(body)) for body in bodies]
+    requests = [b"%b\r\n%b" % each for each in zip(heads, bodies, strict=True)]
+    proxied = [b"%b%b\r\n%b" % (head, HEADERS, body) for head, body in zip(heads, bodies, strict=True)]
     app = create_app(Settings())
     server = Server(app, Settings())
     server.config.load()
@@ -146,6 +168,7 @@ def measure(bodies: Sequence[bytes], *, rounds: int, seconds: float) -> list[dic
     taken = []
     for count in CONNECTIONS:
         timers = {name: timer(loop, server, requests[:count], leave) for name, leave in leaves.items()}
+        timers[BEHIND_PROXY] = timer(loop, server, proxied[:count], nullcontext)
         measured = interleave(timers, rounds=rounds, seconds=seconds)
         taken.append({name: [one / count for one in each] for name, each in measured.items()})
     loop.run_until_complete(lifespan.__aexit__(None, None, None))
@@ -155,12 +178,12 @@ def measure(bodies: Sequence[bytes], *, rounds: int, seconds: float) -> list[dic
 def table(taken: Sequence[dict[str, list[float]]]) -> str:
     """Lay out what the whole request costs, and each part of it, the dearest first."""
     columns = [_costs(each) for each in taken]
-    names = sorted(columns[0].keys() - {WHOLE, REST, GENERAL}, key=columns[0].__getitem__, reverse=True)
+    names = sorted(columns[0].keys() - {WHOLE, REST, *WAYS}, key=columns[0].__getitem__, reverse=True)
     lines = [
         markdown_row(["part", *(f"µs at {count} | share" for count in CONNECTIONS)]),
         markdown_row(["---", *["---: | ---:"] * len(columns)]),
     ]
-    for name in (WHOLE, *names, REST, GENERAL):
+    for name in (WHOLE, *names, REST, *WAYS):
         cells = [f"{each[name] * 1e6:.1f} | {each[name] / each[WHOLE]:.0%}" for each in columns]
         lines.append(markdown_row([name, *cells]))
     return "\n".join(lines)
@@ -170,9 +193,9 @@ def _costs(taken: dict[str, list[float]]) -> dict[str, float]:
     costs = {
         name: median(whole - without for whole, without in zip(taken[WHOLE], each, strict=True))
         for name, each in taken.items()
-        if name not in (WHOLE, GENERAL)
+        if name not in (WHOLE, *WAYS)
     }
-    totals = {name: median(taken[name]) for name in (WHOLE, GENERAL)}
+    totals = {name: median(taken[name]) for name in (WHOLE, *WAYS)}
     return {**costs, **totals, REST: totals[WHOLE] - sum(costs.values())}
 
 
