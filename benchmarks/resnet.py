@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -91,7 +92,9 @@ def write_archive(folder: Path, plain: Path) -> None:
     names.write_text(json.dumps(dict(enumerate(LABELS))))
     command = [sys.executable, "-m", "model_archiver.model_packaging", "--model-name", "resnet18"]
     command += ["--version", "1.0", "--handler", "image_classifier", "--serialized-file", str(plain)]
-    subprocess.run([*command, "--extra-files", str(names), "--export-path", str(folder)], check=True)
+    command += ["--extra-files", str(names), "--export-path", str(folder)]
+    # It puts everything into a folder of the model's name first, which another process may be using.
+    subprocess.run(command, env={**os.environ, "TMPDIR": str(folder)}, check=True)
 
 
 if __name__ == "__main__":
