@@ -34,6 +34,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 NAME = "rust-ml-api"
 METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"))
 STOP_SECONDS = 2.0
+PORT_DIGITS = 5
 ROOT = Context()  # of a trace that begins here
 # The SDK's samplers look at the lower 64 bits of an id; Python has no length for a range of so many.
 HIGHEST, DROPPED_BITS = (1 << 62) - 1, 2
@@ -244,7 +245,7 @@ def _address(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str 
     for name, value in headers:
         if name == b"host":
             host, _, port = value.decode("latin-1").rpartition(":")
-            if host and port.isdigit():
+            if host and port.isdecimal() and len(port) <= PORT_DIGITS:
                 yield "server.address", host
                 yield "server.port", int(port)
             else:

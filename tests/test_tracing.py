@@ -133,6 +133,28 @@ def test_a_prediction_is_a_span_with_a_child_for_each_step(server, receiver):
     }
 
 
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        *(("digits.example:80", {"server.address": "digits.example", "server.port": 80}),),
+        *(
+            (host, {"server.address": host})
+            for host in ("x", "x:", ":80", "x:http", "x:²", "x:" + 5000 * "9")
+        ),
+    ],
+    ids=lambda value: value[:8] if isinstance(value, str) else "",
+)
+def test_any_host_is_an_address(server, receiver, host, address):
+    trace_id, parent = new_parent()
+
+    answer = post(server, SEVEN, traceparent=parent, Host=host.encode("latin-1"))
+
+    assert answer.status_code == 200
+    [request] = receiver.of_trace(trace_id, 5)["POST /predict"]
+    found = {name: value for name, value in request.attributes.items() if name.startswith("server.")}
+    assert found == address
+
+
 def test_a_request_without_a_parent_begins_a_trace_that_its_answer_and_its_log_line_name(server, receiver):
     answer = post(server, SEVEN)
 
