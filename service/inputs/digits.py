@@ -48,7 +48,7 @@ EDGE = 0.25
 DUST = 0.003
 
 
-def read_digit(picture: Picture) -> NDArray[np.float32]:
+def read(picture: Picture) -> NDArray[np.float32]:
     """Return the digit in a picture, grey or RGB, in the form of MNIST, shape (784,), in 256 levels of 0..1.
 
     Raises:

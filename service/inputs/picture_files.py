@@ -54,7 +54,8 @@ def webp_size(data: bytes) -> tuple[int, int]:
         sides = int.from_bytes(data[21:25], "little")
         return 1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)
     if kind == b"VP8 ":
-        return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
+        sides = int.from_bytes(data[26:30], "little")
+        return sides & 0x3FFF, sides >> 16 & 0x3FFF
     return 0, 0
 
 

@@ -21,11 +21,10 @@ from service.errors import (
     PictureTooLarge,
     ServiceError,
 )
-from service.inputs.digits import read_digit
 from service.inputs.fitting import fit
 from service.inputs.image import Shape
 from service.inputs.picture_files import END, JPEG, MAX_SCANS, count_scans, webp_size, without_metadata
-from service.inputs.preprocessing import MNIST, Preprocessing
+from service.inputs.preprocessing import MNIST, Preprocessing, mnist
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -69,7 +68,7 @@ def read_picture(data: bytes, max_pixels: int, shape: Shape, how: Preprocessing)
     """
     try:
         if how.method == MNIST:
-            return _read_digit(data, max_pixels)
+            return _read_mnist(data, max_pixels)
         with _readable(max_pixels):
             # Twice as large as it will be: what a JPEG decoder leaves out then does not show.
             side = 2 * max(how.resize_size, shape.height, shape.width)
@@ -111,19 +110,19 @@ def _open(data: bytes, max_pixels: int, mode: str, side: int) -> Picture:
     return _upright(_load(without_metadata(data), max_pixels, mode, side))
 
 
-def _read_digit(data: bytes, max_pixels: int) -> NDArray[np.float32]:
+def _read_mnist(data: bytes, max_pixels: int) -> NDArray[np.float32]:
     with _readable(max_pixels):
         picture = _open(data, max_pixels, "RGB", WORKING_SIDE)
         seen = _on_paper(picture, "white")
     try:
-        return read_digit(seen)
+        return mnist.read(seen)
     except BlankPicture:
         if not picture.has_transparency_data:
             raise
     with _readable(max_pixels):
         # White ink on nothing: on black paper it shows.
         seen = _on_paper(picture, "black")
-    return read_digit(seen)
+    return mnist.read(seen)
 
 
 def _on_paper(picture: Picture, colour: str) -> Picture:
