@@ -102,7 +102,7 @@ def test_a_request_is_answered_without_each_of_its_parts() -> None:
     printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
 
     names = [line.split(" | ")[0].removeprefix("| ") for line in printed.stdout.splitlines()]
-    assert {parts.WHOLE, parts.REST, parts.GENERAL, "the forward pass", "JSON to pixels"} <= set(names)
+    assert {parts.WHOLE, parts.REST, *parts.WAYS, "the forward pass", "JSON to pixels"} <= set(names)
     assert "Traceback" not in printed.stderr  # an answer that a part does not give would end there
 
 

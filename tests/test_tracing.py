@@ -136,7 +136,7 @@ def test_a_prediction_is_a_span_with_a_child_for_each_step(server, receiver):
 @pytest.mark.parametrize(
     ("host", "address"),
     [
-        *(("digits.example:80", {"server.address": "digits.example", "server.port": 80}),),
+        ("digits.example:80", {"server.address": "digits.example", "server.port": 80}),
         *(
             (host, {"server.address": host})
             for host in ("x", "x:", ":80", "x:http", "x:²", "x:" + 5000 * "9")

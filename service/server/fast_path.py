@@ -89,7 +89,6 @@ class FastRequest:
         "_many",
         "_media_type",
         "_options",
-        "_query",
         "_seen",
         "_service",
         *CYCLE,
@@ -104,7 +103,6 @@ class FastRequest:
         self._service = service
         self._media_type = media_type
         self._headers = connection.headers
-        self._query = connection.url[len(URL) + 1 :]
         self._options = NO_OPTIONS
         self._seen: Image | None = None
         self._context = RequestContext(service.tracker, self._headers)
@@ -129,7 +127,7 @@ class FastRequest:
         try:
             service.authorize(self._headers)
             service.batcher.check_room()
-            self._options = options = read_options(self._query)
+            self._options = options = read_options(self._connection.url[len(URL) + 1 :])
             pixels = service.numbers.read(self._media_type, bytes(self.body))
             if options.preview:
                 self._seen = pixels
