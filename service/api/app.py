@@ -100,6 +100,7 @@ def _lifespan(
             tracker.metrics.queue_depth.set_function(lambda: batcher.depth)
             app.state.service = Service(settings, tracker, batcher, decoder, keys, tracing)
             logger.info("serving %s %s from %s", model.card.name, model.card.version, settings.model_path)
+            del model  # it may be replaced, and is to go then
             # PyTorch brings some 200,000 objects that live as long as the process. A collection that
             # traversed them would hold every request up for 60 to 100 ms.
             gc.freeze()

@@ -79,11 +79,11 @@ class Batcher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop the thread after the batch it runs; requests that still wait get a 503."""
+        """Wait for the batch in hand; requests that still wait get a 503."""
         for request in self._pending():
             request.fail(ModelUnavailable("the service is shutting down; try again"))
         self._waiting.clear()
-        await self._thread.stop(self._queue_timeout_seconds)
+        await self._thread.finish(self._queue_timeout_seconds)
         self._inference_mode.__exit__(None, None, None)
 
     @property

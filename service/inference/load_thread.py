@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from service.errors import InvalidModel
-from service.inference.jobs import Job, as_job
+from service.inference.jobs import Job, as_job, run_jobs
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ MAX_LEFT = 3
 class LoadThread:
     """A thread that makes calls, so that the event loop waits neither for a disk nor for PyTorch.
 
-    Python can't end a thread: one that takes too long is left to itself, and keeps no process from ending.
+    Python can't end a call: a thread that takes too long is left to itself, and keeps no process from ending.
     The next call has a new one.
     """
 
@@ -43,7 +43,6 @@ class LoadThread:
                 return await asyncio.wrap_future(result)
         except TimeoutError:
             self._left += 1
-            self._jobs.put(None)
             self._jobs = _start()
             raise InvalidModel(
                 f"the weights file took over {self._timeout_seconds:g} s to load and check "
@@ -51,18 +50,12 @@ class LoadThread:
             ) from None
 
 
-def _start() -> SimpleQueue[Job | None]:
-    """Start a thread, and return the queue of its jobs; None ends it.
+def _start() -> SimpleQueue[Job]:
+    """Start a thread, and return the queue of its jobs.
 
     It is there before it is needed: where there is no memory for a thread to begin with, Python waits for it
     for ever (https://github.com/python/cpython/issues/140746).
     """
-    jobs: SimpleQueue[Job | None] = SimpleQueue()
-    threading.Thread(target=_work, args=(jobs,), name="load", daemon=True).start()
+    jobs: SimpleQueue[Job] = SimpleQueue()
+    threading.Thread(target=run_jobs, args=(jobs,), name="load", daemon=True).start()
     return jobs
-
-
-def _work(jobs: SimpleQueue[Job | None]) -> None:
-    while (job := jobs.get()) is not None:
-        job()
-        del job  # it holds what was loaded

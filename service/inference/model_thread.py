@@ -6,32 +6,35 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 
 import torch
 
-from service.inference.jobs import Job, as_job
+from service.inference.jobs import Job, as_job, run_jobs
 
 logger = logging.getLogger(__name__)
 
 
 class ModelThread:
-    """A thread in inference mode; ``alive`` says whether it runs."""
+    """A thread in inference mode; ``alive`` says whether it takes jobs."""
 
     def __init__(self) -> None:
         self.alive = False
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
 
     def start(self) -> None:
         """Start the thread."""
         self.alive = True
-        self._thread.start()
+        threading.Thread(target=self._work, name="model", daemon=True).start()
 
-    async def stop(self, timeout_seconds: float) -> None:
-        """End the thread after the job it runs, which may take so long."""
-        self._jobs.put(None)
-        await asyncio.to_thread(self._thread.join, timeout_seconds)
+    async def finish(self, timeout_seconds: float) -> None:
+        """Wait for the jobs that it has, which may take so long."""
+        if self.alive:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_seconds):
+                    await self.run(lambda: None)
+        self.alive = False
 
     def put(self, job: Job) -> None:
         """Have a job run; what it raises ends the thread."""
@@ -46,8 +49,7 @@ class ModelThread:
     def _work(self) -> None:
         try:
             with torch.inference_mode():
-                while (job := self._jobs.get()) is not None:
-                    job()
+                run_jobs(self._jobs)
         except BaseException:  # nothing else would log it: Python lets a thread end without a word
             logger.critical("the model's thread has died; this process needs a restart", exc_info=True)
         finally:

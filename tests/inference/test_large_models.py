@@ -11,8 +11,9 @@ import torchvision
 
 from tests.support.classifiers import Classifier
 from tests.support.http import post
-from tests.support.metrics import sample, scrape
+from tests.support.metrics import reloads, sample, scrape
 from tests.support.process import resident_bytes
+from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
 
@@ -48,3 +49,10 @@ def test_its_weights_are_in_memory_once(start_server, live_server, tmp_path):
     limit = scrape(server)[sample("inference_max_batch_size")]
     assert f", up to {limit:g} image(s) at once (measured), " in line
     assert 1 <= limit <= 32
+
+    before = resident_bytes(server.process.pid)
+    classifier.write(tmp_path / "new", version="second").replace(path)
+    until(lambda: reloads(server) == (1, 0), "the second file is served", seconds=60)
+    # What was allocated while it was loaded goes back to the system within seconds.
+    most = before + path.stat().st_size / 2
+    until(lambda: resident_bytes(server.process.pid) < most, "the first model is let go")
