@@ -49,7 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (InvalidModel, InvalidSetting) as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps(model.card.details, indent=2))
+    # A field a line: there may be a thousand classes.
+    card = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in model.card.details.items())
+    print("{", ",\n".join(card), "}", sep="\n")
     print(f"sha256: {model.sha256}")
     with torch.inference_mode():
         print(

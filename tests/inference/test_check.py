@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from service.inference import check
+from service.inference.model import load_model
 from service.settings import BUNDLED_MODEL
 from tests.support.paths import ROOT
 
@@ -19,7 +20,8 @@ def test_inspecting_the_bundled_weights_prints_the_card_the_proof_and_the_times(
     printed = capsys.readouterr().out
     card, end = json.JSONDecoder().raw_decode(printed)
     digest, proof, times = printed[end:].strip().splitlines()
-    assert card["name"] == "mnist-cnn"
+    assert card == load_model(BUNDLED_MODEL).card.details
+    assert printed[:end].count("\n") == len(card) + 1, "a field a line"
     assert digest == f"sha256: {hashlib.sha256(BUNDLED_MODEL.read_bytes()).hexdigest()}"
     # How large batches may be is measured.
     sizes = re.findall(r"\d at batch (\d+)", times)
