@@ -19,7 +19,7 @@ from torchvision.datasets import MNIST
 from service.api.ui import STATIC
 from service.inference.batching import batch_sizes
 from service.inference.model import load_model
-from service.inference.prediction import softmax
+from service.inference.prediction import predictions
 from service.inference.torchscript import configure_torch
 from service.settings import BUNDLED_MODEL
 from tests.support.paths import ROOT
@@ -40,7 +40,7 @@ def right_probabilities(images: Pixels, labels: Labels) -> NDArray[np.float32]:
     logits = np.concatenate(
         [model.logits(flat[start : start + BATCH]).copy() for start in range(0, len(flat), BATCH)]
     )
-    probabilities = softmax(logits)
+    probabilities = np.stack([answer.probabilities for answer in predictions(logits, model.card)])
     right = probabilities[np.arange(len(labels)), labels]
     return np.where(probabilities.argmax(axis=1) == labels, right, right - 1)
 

@@ -12,7 +12,6 @@ import torch
 
 from service.errors import InvalidImage, ModelUnavailable, QueueFull, QueueTimeout, RequestAbandoned
 from service.inference.batcher import SWEEP_SECONDS, Batcher
-from service.inference.prediction import softmax
 from service.metrics import Metrics
 from tests.support.wait import until_async
 
@@ -91,7 +90,7 @@ def alone(model, digits):
     """Each image's probabilities when it has the model to itself."""
     with torch.inference_mode():
         rows = [model.logits(pixels(image).astype(np.float32).reshape(1, 784)) for image in digits[:32]]
-    return softmax(np.concatenate(rows))
+    return torch.from_numpy(np.concatenate(rows)).softmax(dim=1).numpy()
 
 
 @pytest.mark.parametrize("count", range(1, MAX_BATCH_SIZE + 1))
