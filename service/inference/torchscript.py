@@ -33,7 +33,7 @@ class Kernels(enum.Enum):
     """How the graph of a module is run."""
 
     FUSED = "oneDNN's graph fusion"
-    PACKED = "packed convolutions"
+    PACKED = "its graph frozen, and convolutions packed where they can be"
     PLAIN = "PyTorch's own kernels"
 
 

@@ -165,10 +165,8 @@ def test_kernels_that_compute_something_else_are_named(path, caplog, monkeypatch
     monkeypatch.setattr(torchscript, "FUSION_BYTES", 0)
 
     assert load_model(path).kernels is Kernels.PLAIN
-    assert (
-        f"{path}, with packed convolutions, disagrees with its golden cases: a logit is off by 5"
-        in caplog.text
-    )
+    kernels = "with its graph frozen, and convolutions packed where they can be"
+    assert f"{path}, {kernels}, disagrees with its golden cases: a logit is off by 5" in caplog.text
 
 
 def test_a_large_module_is_packed_and_a_small_one_fused():
