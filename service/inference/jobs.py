@@ -1,4 +1,4 @@
-"""Calls that another thread makes for a coroutine."""
+"""Calls that another thread makes for a coroutine, and the loop of such a thread."""
 
 from __future__ import annotations
 
