@@ -9,18 +9,18 @@ import subprocess
 import sys
 
 from service.inference import check
-from service.inference.model import load_model
 from service.settings import BUNDLED_MODEL
 from tests.support.paths import ROOT
 
 
-def test_inspecting_the_bundled_weights_prints_the_card_the_proof_and_the_times(capsys):
+def test_inspecting_the_bundled_weights_prints_the_card_the_proof_and_the_times(model, capsys):
     assert check.main([str(BUNDLED_MODEL)]) == 0
 
     printed = capsys.readouterr().out
     card, end = json.JSONDecoder().raw_decode(printed)
     digest, proof, times = printed[end:].strip().splitlines()
-    assert card == load_model(BUNDLED_MODEL).card.details
+    assert card["name"] == "mnist-cnn"
+    assert card == model.card.details
     assert printed[:end].count("\n") == len(card) + 1, "a field a line"
     assert digest == f"sha256: {hashlib.sha256(BUNDLED_MODEL.read_bytes()).hexdigest()}"
     # How large batches may be is measured.

@@ -45,7 +45,7 @@ def test_its_weights_are_in_memory_once(start_server, live_server, tmp_path):
     more = resident_bytes(server.process.pid) - resident_bytes(live_server.process.pid)
     assert more < 1.5 * path.stat().st_size
     [line] = server.messages("INFO", "computing with ")
-    assert line.endswith("convolutions packed where they can be")
+    assert line.endswith("; its graph frozen, and convolutions packed where they can be")
     limit = scrape(server)[sample("inference_max_batch_size")]
     assert f", up to {limit:g} image(s) at once (measured), " in line
     assert 1 <= limit <= 32
